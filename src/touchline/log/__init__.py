@@ -1,0 +1,1 @@
+"""The durable event log and the directory that stands beside it: one contract (``base``), two real backends."""
