@@ -433,7 +433,7 @@ class Parameter(msgspec.Struct, frozen=True):
     name: str
     where: str
     description: str
-    schema: Mapping[str, Any] = {"type": "string"}
+    schema: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"type": "string"})
     required: bool = False
 
 
@@ -459,7 +459,7 @@ class Operation(msgspec.Struct, frozen=True):
     handler: Callable[[HttpRequest], Awaitable[HttpResponse]]
     parameters: tuple[Parameter, ...] = ()
     body: Mapping[str, Any] | None = None
-    answers: Mapping[int, Answered] = {200: Answered("done")}
+    answers: Mapping[int, Answered] = msgspec.field(default_factory=lambda: {200: Answered("done")})
     security: str | None = None
     tag: str = ""
     when_query: tuple[str, ...] = ()
