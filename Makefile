@@ -1,0 +1,57 @@
+# make demo | test | check | bench | install.  Everything lands in .venv and .demo; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install dev demo test check bench wheel constraints node clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Touchline needs Python 3.11 or later; set PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[server]'
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+install: $(VENV)/.installed  ## the environment and the command, in .venv
+
+dev: $(VENV)/.developing
+
+demo: install  ## a hub with simulated games, and commands to paste
+	@$(BIN)/touchline demo --data .demo
+
+test: dev node  ## every test
+	$(BIN)/pytest
+
+check: dev  ## what CI checks beside the tests
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: dev  ## the figures, as ratios against bare baselines in the same run
+	$(BIN)/python -m bench
+
+# Independent JavaScript clients for the tests; tests that need them say so when npm is absent.
+node: tests/node/node_modules/.made
+
+tests/node/node_modules/.made: tests/node/package.json
+	@if command -v npm >/dev/null; then cd tests/node && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules/.made; \
+	else echo "npm is not here: tests with JavaScript clients will be skipped"; fi
+
+wheel: dev
+	$(BIN)/python -m build --wheel --outdir dist
+
+# Versions only, no index addresses.
+constraints: dev
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sort > constraints.txt
+
+clean:
+	rm -rf $(VENV) .demo build dist tests/node/node_modules

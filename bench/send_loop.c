@@ -1,0 +1,44 @@
+/* The limit of fan-out: accept N sockets, then write one message to each, R times. Prints CPU seconds and messages.
+ * Usage: send_loop PORT SOCKETS ROUNDS BYTES PAUSE_US */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static double cpu(void) {
+  struct rusage u;
+  getrusage(RUSAGE_SELF, &u);
+  return u.ru_utime.tv_sec + u.ru_stime.tv_sec + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 6) return 2;
+  int port = atoi(argv[1]), sockets = atoi(argv[2]), rounds = atoi(argv[3]), bytes = atoi(argv[4]), pause = atoi(argv[5]);
+  int *fd = calloc(sockets, sizeof *fd), on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+  char *message = malloc(bytes);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  memset(message, 'x', bytes);
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096)) return 1;
+  puts("listening");
+  fflush(stdout);
+  for (int i = 0; i < sockets; i++) {
+    fd[i] = accept(listener, 0, 0);
+    setsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  long sent = 0;
+  double before = cpu();
+  for (int r = 0; r < rounds; r++) {
+    for (int i = 0; i < sockets; i++) sent += send(fd[i], message, bytes, 0) == bytes;
+    usleep(pause);
+  }
+  printf("%.6f %ld\n", cpu() - before, sent);
+  fflush(stdout);
+  sleep(1);
+  return 0;
+}

@@ -1,0 +1,461 @@
+"""The fan-out: takes what the log appended, pushes it to live readers, lets the others pull.
+
+How a record goes out: it is matched and encoded once per group, joined with what else is due in the same tick, and
+written once per reader. A reader whose sink holds too much leaves its groups and becomes a cursor; as the sink drains
+it pulls what it missed (``catchup``), and when nothing is missing it joins its groups again in the same breath, so that
+there is neither gap nor duplicate. Of the state lane only the newest value per key is kept for it meanwhile. Only a
+reader whose sink does not drain at all is ended, as one that may resume.
+
+``dispatched`` is the highest event-lane offset that went through here. A state value has its position: whoever resumes
+there misses nothing of the event lane.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from touchline.clock import Clock
+from touchline.delivery.fanout.groups import Group, Groups
+from touchline.delivery.fanout.reader import Following, Framing, Mode, Reader, Sink
+from touchline.delivery.fanout.tail import Chunk, Chunks, Entry, Tail, aligned, position_in
+from touchline.errors import LogError, PositionGone
+from touchline.feeds.base import EndReason, Selector
+from touchline.log.base import EventLog
+from touchline.model import Lane, Position, Record
+
+_log: Final = logging.getLogger(__name__)
+
+_ALIGN: Final = 256
+_PULL_SECONDS: Final = 0.004
+"""How long the catch-up may hold the event loop before live records get their turn."""
+
+
+class FanoutLimits(msgspec.Struct, frozen=True):
+    """Bounds of memory and patience. The tail and the chunks bound the process; the sink's own mark bounds a session."""
+
+    tail_records: int = 65_536
+    tail_bytes: int = 64 * 1024 * 1024
+    chunk_records: int = 512
+    chunk_bytes: int = 1024 * 1024
+    chunks_bytes: int = 32 * 1024 * 1024
+    join_bytes: int = 64 * 1024
+    pull_bytes: int = 256 * 1024
+    stall_seconds: float = 60.0
+    state_streams: int = 4096
+
+
+class FanoutStats(msgspec.Struct):
+    """Counters since the start."""
+
+    frames: int = 0
+    written_bytes: int = 0
+    encoded: int = 0
+    slowed: int = 0
+    spliced: int = 0
+    stalled: int = 0
+    gaps: int = 0
+    chunk_reads: int = 0
+
+
+Spawn = Callable[[Callable[[], Awaitable[None]]], None]
+"""Runs a coroutine function in a task that somebody owns."""
+
+
+class Fanout:
+    """See the module docstring. All calls are made on the event loop; ``call_soon`` and ``spawn`` are its own."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        *,
+        call_soon: Callable[[Callable[[], None]], object],
+        spawn: Spawn,
+        limits: FanoutLimits | None = None,
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._call_soon = call_soon
+        self._spawn = spawn
+        self._limits = limits or FanoutLimits()
+        self._groups = Groups()
+        self._tail = Tail(log.head, max_records=self._limits.tail_records, max_bytes=self._limits.tail_bytes)
+        self._chunks = Chunks(self._limits.chunks_bytes)
+        self._reading: dict[object, list[Reader]] = {}
+        self._states: OrderedDict[tuple[str, str], dict[tuple[str, str], tuple[int, Record]]] = OrderedDict()
+        self._state_version = 0
+        self._blocked: dict[Reader, None] = {}
+        self._to_settle: list[Reader] = []
+        self._early: dict[Reader, None] = {}
+        self._dispatching = False
+        self._ready: list[Reader] = []
+        self._pumping = False
+        self.readers: dict[Reader, None] = {}
+        self.dispatched = log.head
+        self.now = clock.monotonic()
+        """Coarse monotonic time, read once per dispatch and tick, for those who note that they wrote."""
+        self.stats = FanoutStats()
+
+    # --- sessions ---------------------------------------------------------------------------------------------------
+
+    def attach(self, sink: Sink, framing: Framing) -> Reader:
+        """A new session, which follows nothing yet."""
+        reader = Reader(sink, framing)
+        reader.cursor = self.dispatched
+        self.readers[reader] = None
+        return reader
+
+    def detach(self, reader: Reader) -> None:
+        """The session is gone."""
+        self._leave_groups(reader)
+        reader.mode = Mode.DONE
+        reader.followings.clear()
+        self._blocked.pop(reader, None)
+        self._early.pop(reader, None)
+        self.readers.pop(reader, None)
+
+    def follow(self, reader: Reader, number: int, selector: Selector, after: int | None, *, finite: bool) -> None:
+        """Send what the selector matches, after an offset (None: live only). ``finite``: end when all is sent."""
+        if reader.mode is Mode.DONE:
+            return
+        self._leave_groups(reader)
+        start = self.dispatched if after is None else after
+        if reader.mode is Mode.LIVE:
+            for following in reader.followings.values():
+                following.after = max(following.after, self.dispatched)
+            reader.cursor = min(start, self.dispatched) if reader.followings else start
+            reader.state_seen = 0
+        else:
+            for following in reader.followings.values():
+                following.after = max(following.after, reader.cursor)
+            reader.cursor = min(start, reader.cursor)
+        reader.followings[number] = Following(number, selector, start, finite)
+        reader.mode = Mode.BEHIND
+        self._queue(reader)
+
+    def unfollow(self, reader: Reader, number: int) -> None:
+        """Stop one following."""
+        self._leave_groups(reader)
+        reader.followings.pop(number, None)
+        if reader.mode is Mode.LIVE:
+            self._join_groups(reader)
+
+    def _join_groups(self, reader: Reader) -> None:
+        early = reader.cursor > self.dispatched
+        if early:
+            self._early[reader] = None
+        for following in reader.followings.values():
+            self._groups.join(reader, following, checked=early or following.after > self.dispatched)
+
+    def _leave_groups(self, reader: Reader) -> None:
+        if reader.mode is Mode.LIVE:
+            for following in reader.followings.values():
+                self._groups.leave(reader, following)
+
+    def followed_streams(self) -> list[tuple[str, str]]:
+        """The streams that live sessions name, for those who derive state from folds."""
+        return self._groups.followed_streams()
+
+    # --- records in ---------------------------------------------------------------------------------------------------
+
+    def dispatch(self, records: Sequence[Record]) -> None:
+        """Push records, durable event lane in offset order and state lane as it comes, to the live sessions."""
+        self._dispatching = True
+        self.now = self._clock.monotonic()
+        touched: dict[Group, None] = {}
+        mixed: dict[Reader, None] = {}
+        join_bytes = self._limits.join_bytes
+        for record in records:
+            if record.event.lane is Lane.STATE:
+                self._retain(record)
+                entry = Entry(record)
+            else:
+                entry = self._tail.add(record)
+                self.dispatched = max(self.dispatched, record.offset)
+            for group in self._groups.of(record):
+                frame = self._frame(entry, group.framing, group.selector.variant)
+                if frame is None:
+                    continue
+                touched[group] = None
+                for reader, following in group.checked.items():
+                    if record.event.lane is Lane.STATE or record.offset > following.after:
+                        reader.pending.append(frame)
+                        mixed[reader] = None
+                if group.solo:
+                    group.batch.append(frame)
+                    group.batch_bytes += len(frame)
+                if group.framing.is_last is not None and group.framing.is_last(record):
+                    group.last = True
+                if group.batch_bytes >= join_bytes:
+                    self._flush(group)
+            if len(mixed) and len(records) > 1:
+                self._flush_mixed(mixed, join_bytes)
+        self._flush_mixed(mixed, 0)
+        for group in touched:
+            self._flush(group)
+            if group.last:
+                group.last = False
+                for reader in (*group.solo, *group.checked):
+                    reader.sink.end(EndReason.FINISHED)
+        self._dispatching = False
+        self._settle()
+
+    def _frame(self, entry: Entry, framing: Framing, variant: object) -> bytes | None:
+        key = (framing.name, variant)
+        try:
+            return entry.frames[key]
+        except KeyError:
+            record = entry.record
+            offset = self.dispatched if record.event.lane is Lane.STATE else record.offset
+            frame = entry.frames[key] = framing.make(record, variant, Position(self._log.epoch, offset))
+            self.stats.encoded += 1
+            return frame
+
+    def _flush(self, group: Group) -> None:
+        batch = group.batch
+        if not batch:
+            return
+        data = batch[0] if len(batch) == 1 else b"".join(batch)
+        for reader in group.solo:
+            reader.sink.write(data)
+        self.stats.frames += len(batch) * len(group.solo)
+        self.stats.written_bytes += len(data) * len(group.solo)
+        group.batch = []
+        group.batch_bytes = 0
+        if self._to_settle:
+            self._settle()
+
+    def _flush_mixed(self, readers: dict[Reader, None], at_least: int) -> None:
+        for reader in list(readers):
+            if sum(map(len, reader.pending)) >= at_least:
+                readers.pop(reader)
+                self._write(reader, reader.pending)
+                reader.pending = []
+        if self._to_settle:
+            self._settle()
+
+    def _write(self, reader: Reader, frames: list[bytes]) -> None:
+        if frames:
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            reader.sink.write(data)
+            self.stats.frames += len(frames)
+            self.stats.written_bytes += len(data)
+
+    # --- flow control -------------------------------------------------------------------------------------------------
+
+    def blocked(self, reader: Reader) -> None:
+        """The reader's sink holds too much: it becomes a cursor until it has drained."""
+        if reader.mode is Mode.DONE or reader.blocked:
+            return
+        reader.blocked = True
+        reader.blocked_since = self._clock.monotonic()
+        reader.blocked_backlog = reader.sink.backlog()
+        self._blocked[reader] = None
+        self._to_settle.append(reader)
+        if not self._dispatching:
+            self._settle()
+
+    def drained(self, reader: Reader) -> None:
+        """The reader's sink has room again."""
+        reader.blocked = False
+        self._blocked.pop(reader, None)
+        if reader.mode is Mode.BEHIND:
+            self._queue(reader)
+
+    def _settle(self) -> None:
+        readers, self._to_settle = self._to_settle, []
+        for reader in readers:
+            if reader.mode is Mode.LIVE and reader.blocked:
+                self._leave_groups(reader)
+                reader.mode = Mode.BEHIND
+                reader.cursor = max(reader.cursor, self.dispatched)
+                reader.state_seen = self._state_version
+                self.stats.slowed += 1
+
+    def tick(self) -> None:
+        """Once a second: end the sessions that made no progress at all."""
+        now = self.now = self._clock.monotonic()
+        for reader in [reader for reader in self._early if reader.cursor <= self.dispatched]:
+            del self._early[reader]
+            if reader.mode is Mode.LIVE:
+                self._leave_groups(reader)
+                self._join_groups(reader)
+        for reader in list(self._blocked):
+            backlog = reader.sink.backlog()
+            if backlog < reader.blocked_backlog:
+                reader.blocked_since = now
+            elif now - reader.blocked_since > self._limits.stall_seconds:
+                self._blocked.pop(reader, None)
+                self.stats.stalled += 1
+                reader.sink.end(EndReason.STALLED)
+            reader.blocked_backlog = backlog
+
+    # --- catching up ----------------------------------------------------------------------------------------------------
+
+    def _queue(self, reader: Reader) -> None:
+        if not reader.queued:
+            reader.queued = True
+            self._ready.append(reader)
+            if not self._pumping:
+                self._pumping = True
+                self._call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        deadline = self._clock.monotonic() + _PULL_SECONDS
+        ready, self._ready = self._ready, []
+        for index, reader in enumerate(ready):
+            reader.queued = False
+            self._pull(reader)
+            if self._clock.monotonic() > deadline:
+                self._ready = ready[index + 1 :] + self._ready
+                break
+        if self._ready and not self._pumping:
+            self._pumping = True
+            self._call_soon(self._pump)
+
+    def _pull(self, reader: Reader) -> None:
+        if reader.mode is not Mode.BEHIND or reader.blocked:
+            return
+        single = reader.single()
+        feed = single.selector.feed if single else None
+        subject = single.selector.subject if single else None
+        if reader.cursor >= self._tail.floor:
+            if self._send(reader, self._tail.after(reader.cursor, feed, subject)):
+                self._splice(reader)
+            elif not reader.blocked:
+                self._queue(reader)
+            return
+        chunk = self._chunks.get(reader.chunk) if reader.chunk is not None else None
+        if chunk is None or not chunk.start <= reader.cursor < chunk.reached:
+            reader.chunk = (feed, subject, reader.cursor)
+            chunk = self._chunks.get(reader.chunk)
+        if chunk is None:
+            self._read(reader)
+            return
+        index = position_in(chunk.entries, reader.cursor)
+        if self._send(reader, chunk.entries[index:]):
+            reader.cursor = max(reader.cursor, chunk.reached)
+            self._send_states(reader)
+        if not reader.blocked:
+            self._queue(reader)
+
+    def _send(self, reader: Reader, entries: Iterable[Entry]) -> bool:
+        """Write frames until the sink is full or the pull's share is used; whether all entries were passed."""
+        frames: list[bytes] = []
+        size = written = 0
+        for entry in entries:
+            record = entry.record
+            for following in reader.followings.values():
+                if record.offset > following.after and following.selector.matches(record):
+                    frame = self._frame(entry, reader.framing, following.selector.variant)
+                    if frame is not None:
+                        frames.append(frame)
+                        size += len(frame)
+                        if reader.framing.is_last is not None and reader.framing.is_last(record):
+                            following.finite = True
+            reader.cursor = record.offset
+            if size >= self._limits.join_bytes:
+                self._write(reader, frames)
+                frames, written, size = [], written + size, 0
+                if reader.blocked or written >= self._limits.pull_bytes:
+                    return False
+        self._write(reader, frames)
+        return not reader.blocked
+
+    def _splice(self, reader: Reader) -> None:
+        for following in reader.followings.values():
+            following.after = max(following.after, reader.cursor)
+        reader.cursor = max(reader.cursor, self.dispatched)
+        reader.mode = Mode.LIVE
+        reader.chunk = None
+        self._join_groups(reader)
+        self.stats.spliced += 1
+        self._send_states(reader)
+        if any(following.finite for following in reader.followings.values()):
+            reader.sink.end(EndReason.FINISHED)
+
+    def _read(self, reader: Reader) -> None:
+        key = reader.chunk
+        waiting = self._reading.get(key)
+        if waiting is not None:
+            waiting.append(reader)
+            return
+        self._reading[key] = [reader]
+        feed, subject, after = key  # type: ignore[misc]
+
+        async def run() -> None:
+            ended: EndReason | None = None
+            head = self._log.head
+            try:
+                page = await self._log.read(
+                    after,
+                    self._limits.chunk_records,
+                    feed=feed,
+                    subject=subject,
+                    events_only=True,
+                    max_bytes=self._limits.chunk_bytes,
+                )
+                records, reached = page.records, page.next_after
+                if page.more and subject is not None and records:
+                    records = records[: aligned(records, _ALIGN)]
+                    reached = records[-1].offset
+                elif not page.more:
+                    # Nothing else was there when the reading began, however quiet the stream is.
+                    reached = max(reached, head)
+                self._chunks.put(key, Chunk(after, records, reached))
+                self.stats.chunk_reads += 1
+            except PositionGone:
+                ended = EndReason.GAP
+            except LogError:
+                _log.exception("a catch-up reading failed")
+                ended = EndReason.FAULT
+            for waiter in self._reading.pop(key):
+                if waiter.mode is not Mode.BEHIND:
+                    continue
+                if ended is None:
+                    self._queue(waiter)
+                else:
+                    self.stats.gaps += ended is EndReason.GAP
+                    waiter.sink.end(ended)
+
+        self._spawn(run)
+
+    # --- state lane ------------------------------------------------------------------------------------------------------
+
+    def _retain(self, record: Record) -> None:
+        self._state_version += 1
+        stream = record.stream
+        states = self._states.get(stream)
+        if states is None:
+            states = self._states[stream] = {}
+            if len(self._states) > self._limits.state_streams:
+                self._states.popitem(last=False)
+        else:
+            self._states.move_to_end(stream)
+        states[(record.event.type, record.event.state_key)] = (self._state_version, record)
+
+    def _send_states(self, reader: Reader) -> None:
+        """The newest value per key that changed since the reader last saw the state lane."""
+        if reader.blocked or reader.state_seen == self._state_version:
+            return
+        seen, reader.state_seen = reader.state_seen, self._state_version
+        frames: list[bytes] = []
+        for following in reader.followings.values():
+            selector = following.selector
+            if selector.feed is not None and selector.subject is not None:
+                streams = [self._states.get((selector.feed, selector.subject), {})]
+            else:
+                streams = [states for (feed, _), states in self._states.items() if selector.feed in (None, feed)]
+            due = sorted(value for states in streams for value in states.values() if value[0] > seen)
+            for _, record in due:
+                if selector.matches(record):
+                    frame = self._frame(Entry(record), reader.framing, selector.variant)
+                    if frame is not None:
+                        frames.append(frame)
+        self._write(reader, frames)

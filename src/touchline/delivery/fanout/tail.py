@@ -1,0 +1,139 @@
+"""The newest records in memory, so that a session that is a little behind needs no disk, and each ready frame is made
+once.
+
+Bounded by count and by bytes of data; ``floor`` is the highest offset that is no longer here. Owns no decision about
+sessions.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Final
+
+from touchline.model import Lane, Record
+
+_OVERHEAD_BYTES: Final = 700
+"""What a record costs here beside its data: objects, indexes, one frame header (measured roughly)."""
+
+
+class Entry:
+    """A record with the frames that were made of it, by (framing, variant)."""
+
+    __slots__ = ("frames", "record")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.frames: dict[Hashable, bytes | None] = {}
+
+
+class Tail:
+    """A window over the end of the event lane, from ``floor`` (exclusive) to the last record added."""
+
+    def __init__(self, floor: int, *, max_records: int, max_bytes: int) -> None:
+        self.floor = floor
+        self.last = floor
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: deque[Entry] = deque()
+        self._streams: dict[tuple[str, str], deque[Entry]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the window holds, roughly."""
+        return self._bytes
+
+    def add(self, record: Record) -> Entry:
+        """Take the next record of the event lane; older ones leave when the bounds say so."""
+        entry = Entry(record)
+        self._entries.append(entry)
+        self._streams.setdefault(record.stream, deque()).append(entry)
+        self._bytes += len(record.event.data) + _OVERHEAD_BYTES
+        self.last = record.offset
+        while len(self._entries) > self._max_records or (self._bytes > self._max_bytes and len(self._entries) > 1):
+            self._drop_oldest()
+        return entry
+
+    def _drop_oldest(self) -> None:
+        entry = self._entries.popleft()
+        record = entry.record
+        self.floor = record.offset
+        self._bytes -= len(record.event.data) + _OVERHEAD_BYTES
+        stream = self._streams[record.stream]
+        stream.popleft()
+        if not stream:
+            del self._streams[record.stream]
+
+    def after(self, offset: int, feed: str | None, subject: str | None) -> Iterator[Entry]:
+        """The entries above an offset (not below ``floor``), of one stream or of all, oldest first."""
+        if feed is not None and subject is not None:
+            entries: Sequence[Entry] = self._streams.get((feed, subject), ())
+        else:
+            entries = self._entries
+        # A deque gives its ends quickly and its middle slowly: nearly all askers are near the end.
+        if entries and entries[0].record.offset <= offset:
+            newest_first: list[Entry] = []
+            for entry in reversed(entries):
+                if entry.record.offset <= offset:
+                    break
+                newest_first.append(entry)
+            yield from reversed(newest_first)
+        else:
+            yield from list(entries)
+
+
+class Chunks:
+    """Recently read parts of the log, shared by the sessions that read the same stream from the same place."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._chunks: OrderedDict[Hashable, Chunk] = OrderedDict()
+
+    def get(self, key: Hashable) -> Chunk | None:
+        """The chunk of that key, now the last to leave."""
+        chunk = self._chunks.get(key)
+        if chunk is not None:
+            self._chunks.move_to_end(key)
+        return chunk
+
+    def put(self, key: Hashable, chunk: Chunk) -> None:
+        """Keep a chunk; the longest unused leave."""
+        self._chunks[key] = chunk
+        self._bytes += chunk.size_bytes
+        while self._bytes > self._max_bytes and len(self._chunks) > 1:
+            _, oldest = self._chunks.popitem(last=False)
+            self._bytes -= oldest.size_bytes
+
+
+class Chunk:
+    """Entries read after the offset ``start``, and the offset that the reading reached."""
+
+    __slots__ = ("entries", "reached", "size_bytes", "start")
+
+    def __init__(self, start: int, records: Sequence[Record], reached: int) -> None:
+        self.start = start
+        self.entries = [Entry(record) for record in records]
+        self.reached = reached
+        self.size_bytes = sum(len(record.event.data) + _OVERHEAD_BYTES for record in records) + _OVERHEAD_BYTES
+
+
+def aligned(records: Sequence[Record], every: int) -> int:
+    """How many of a stream's records to take so that the next reading begins where others begin too: up to the last one
+    whose seq is a multiple of ``every``; all of them when there is none.
+    """
+    seqs = [record.seq for record in records]
+    for count in range(len(seqs), 0, -1):
+        if seqs[count - 1] % every == 0 and records[count - 1].event.lane is Lane.EVENT:
+            return count
+    return len(records)
+
+
+def position_in(entries: Sequence[Entry], offset: int) -> int:
+    """The index of the first entry above an offset."""
+    return bisect_right(entries, offset, key=lambda entry: entry.record.offset)

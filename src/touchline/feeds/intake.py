@@ -1,0 +1,89 @@
+"""From CloudEvents as published to events that the log takes: which feed, which lane, is ``data`` what the type says.
+
+Pure; the rules are the feeds' own declarations. An unknown feed is refused, an unknown type of a known feed is kept in
+the event lane. Nothing is rewritten except where a type declares ``normalise``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from touchline.feeds.base import EventType, Feed
+from touchline.model import Event, Lane
+from touchline.wire import rfc3339
+from touchline.wire.cloudevents import Envelope, Problem
+
+HUB_FEED: Final = "hub"
+
+
+class Intake:
+    """Checks events against the declarations of ``feeds``; decoders are made once."""
+
+    def __init__(self, feeds: Mapping[str, Feed]) -> None:
+        self._feeds = feeds
+        self._kinds: dict[str, tuple[EventType, msgspec.json.Decoder[Any]]] = {
+            kind.name: (kind, msgspec.json.Decoder(kind.data)) for feed in feeds.values() for kind in feed.types
+        }
+
+    def event(self, envelope: Envelope, received_at: int) -> Event | Problem:
+        """The event of an envelope received at that time (ns), or why it is refused."""
+        feed, dot, rest = envelope.type.partition(".")
+        if feed not in self._feeds or not dot or not rest:
+            names = ", ".join(name for name in self._feeds if name != HUB_FEED)
+            return ("type", f"{envelope.type[:64]!r} names no feed; a type is <feed>.<event>, feeds are {names}")
+        if feed == HUB_FEED:
+            return ("type", "events of the hub are made by the hub alone")
+        occurred_at = received_at if envelope.time is None else rfc3339.parse(envelope.time)
+        found = self._kinds.get(envelope.type)
+        if found is None:
+            return Event(
+                feed,
+                envelope.type,
+                envelope.subject,
+                envelope.source,
+                envelope.id,
+                envelope.data,
+                occurred_at,
+                received_at,
+                envelope.time,
+                extensions=envelope.extensions,
+            )
+        kind, decoder = found
+        data = envelope.data
+        try:
+            decoded = decoder.decode(data)
+            if kind.normalise is not None:
+                data = kind.normalise(data)
+        except RecursionError:
+            return ("data", "the JSON is nested too deeply")
+        except msgspec.ValidationError as error:
+            return _located(str(error))
+        except (msgspec.MsgspecError, ValueError) as error:
+            return ("data", str(error))
+        event = Event(
+            feed,
+            kind.name,
+            envelope.subject,
+            envelope.source,
+            envelope.id,
+            data,
+            occurred_at,
+            received_at,
+            envelope.time,
+            kind.lane,
+            kind.state_key(decoded) if kind.lane is Lane.STATE and kind.state_key else "",
+            kind.document,
+            envelope.extensions,
+        )
+        return (kind.check(event, decoded) if kind.check else None) or event
+
+
+def _located(message: str) -> Problem:
+    """Turns msgspec's "Expected `int`, got `str` - at `$.team_id`" into (field, detail)."""
+    detail, found, path = message.rpartition(" - at `$")
+    if not found:
+        return ("data", message)
+    return ("data" + path.rstrip("`"), detail)

@@ -1,0 +1,313 @@
+"""Builds a hub out of concrete parts and runs it: the only place that does.
+
+``serve`` is what the command calls. ``Running`` is the hub between start and stop: log, directory, fan-out, the
+periodic work, and the ASGI application on uvicorn with our connection protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+from starlette.middleware.cors import CORSMiddleware
+
+from touchline.clock import Clock, SystemClock
+from touchline.delivery.fanout import Fanout, FanoutLimits
+from touchline.errors import ConfigError, LogError, TouchlineError
+from touchline.feeds import registry
+from touchline.feeds.base import Operation
+from touchline.log.directory import Directory
+from touchline.log.sqlite import SqliteLog
+from touchline.server import config
+from touchline.server.config import Settings
+from touchline.server.connection import protocol_class
+from touchline.server.http.admin import Admin
+from touchline.server.http.asgi import Application, Receive, Scope, Send
+from touchline.server.http.native import STREAM, NativeReading
+from touchline.server.http.openapi import asyncapi, openapi
+from touchline.server.http.publish import Publishing
+from touchline.server.http.system import System
+from touchline.server.hub import Hub
+from touchline.server.limits import LoginLimits
+from touchline.server.metrics import Metrics
+from touchline.server.sessions import Sessions
+from touchline.server.snapshots import Snapshots
+
+_log: Final = logging.getLogger("touchline")
+
+_RETENTION_SECONDS: Final = 30.0
+
+
+class Running:
+    """A hub from start to stop. ``application`` is its ASGI entry, ``sessions`` its open sessions."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hub: Hub | None = None
+        self._sessions: Sessions | None = None
+        self._event_log: SqliteLog | None = None
+
+    @property
+    def hub(self) -> Hub:
+        """The hub, once started."""
+        assert self._hub is not None
+        return self._hub
+
+    @property
+    def sessions(self) -> Sessions:
+        """The open sessions, once started."""
+        assert self._sessions is not None
+        return self._sessions
+
+    async def start(self) -> None:
+        """Open the log, load the directory, begin the periodic work. Raises LogUnavailable, ConfigError."""
+        settings, clock = self.settings, self.clock
+        log = self._event_log = SqliteLog(settings.data_dir, clock)
+        await log.start()
+        directory = Directory(log.directory, clock, os.urandom)
+        await directory.start()
+        feeds = registry.feeds()
+        fanout = Fanout(
+            log,
+            clock,
+            call_soon=asyncio.get_running_loop().call_soon,
+            spawn=self._spawn,
+            limits=FanoutLimits(stall_seconds=settings.stall_seconds),
+        )
+        self._hub = Hub(
+            settings=settings,
+            clock=clock,
+            log=log,
+            directory=directory,
+            feeds=feeds,
+            fanout=fanout,
+            snapshots=Snapshots(log, feeds, clock),
+            logins=LoginLimits(
+                clock,
+                per_address=settings.login_failures_per_address,
+                per_name=settings.login_failures_per_name,
+                per_pair=settings.login_failures_per_pair,
+            ),
+            metrics=Metrics(),
+        )
+        self._sessions = Sessions(self._hub)
+        directory.on_change(self._sessions.recheck)
+        log.follow(self._hub.on_records)
+        await self._first_keys(directory)
+        self._spawn(self._every_second)
+        self._spawn(self._retain)
+        self._hub.ready = True
+
+    async def _first_keys(self, directory: Directory) -> None:
+        """The first start makes an admin's and a publisher's key and leaves each in a file of mode 0600."""
+        for role in ("admin", "publisher"):
+            path = self.settings.data_dir / f"{role}.key"
+            name = f"{role}.key"
+            if path.exists() or any(key.name == name and key.revoked_at is None for key in directory.keys()):
+                continue
+            _, plain = await directory.create_key(role, name, (), ())
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(plain + "\n")
+
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            await work()
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task of the hub failed", exc_info=error)
+
+    async def _every_second(self) -> None:
+        hub, sessions = self.hub, self.sessions
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                hub.fanout.tick()
+                sessions.tick()
+                hub.derive_states()
+                await hub.snapshots.tick()
+            except LogError:
+                _log.exception("the periodic work could not reach the log")
+            except Exception:
+                _log.exception("the periodic work failed")
+
+    async def _retain(self) -> None:
+        hub, settings = self.hub, self.settings
+        log = hub.event_log
+        while True:
+            await asyncio.sleep(_RETENTION_SECONDS)
+            age = settings.retention_seconds
+            before = None if age is None else hub.clock.wall_ns() - int(age * 1e9)
+            try:
+                through = await log.trim_point(appended_before=before, max_bytes=settings.retention_size)
+                if through > log.floor:
+                    await hub.snapshots.before_trim(through)
+                    removed = await log.trim(through)
+                    _log.info("retention removed records", extra={"count": removed, "through": through})
+            except LogError:
+                _log.exception("retention could not work")
+            except Exception:
+                _log.exception("retention failed")
+
+    async def stop(self) -> None:
+        """Tell sessions to come back, finish what was accepted, release everything."""
+        if self._hub is not None and self._sessions is not None:
+            self._hub.stopping = True
+            await self._sessions.drain()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._hub is not None:
+            with suppress(LogError):
+                await self._hub.snapshots.checkpoint()
+        if self._event_log is not None:
+            await self._event_log.close()
+
+    def application(self) -> Any:
+        """The ASGI application: our operations, the feeds' REST, and CORS."""
+        hub, sessions = self.hub, self.sessions
+        native = NativeReading(hub, sessions)
+        system = System(hub, sessions)
+        operations: list[Operation] = [
+            Publishing(hub).operation(),
+            *native.operations(),
+            *Admin(hub).operations(),
+            *system.operations(),
+        ]
+        for feed in hub.feeds.values():
+            if feed.http is not None:
+                operations += importlib.import_module(feed.http).operations(hub)
+        system.openapi = openapi(operations, hub.public_url)
+        system.asyncapi = asyncapi(hub.feeds.values(), hub.public_url)
+        application: Any = Application(sessions, operations, {STREAM: native.stream}, _no_lifespan)
+        if self.settings.cors_origin:
+            application = CORSMiddleware(
+                application,
+                allow_origins=list(self.settings.cors_origin),
+                allow_methods=["GET", "POST", "PUT", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=["touchline-position", "touchline-more", "retry-after"],
+            )
+        return application
+
+
+async def _no_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive, send
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers; it leaves them to ``_run``."""
+
+    def capture_signals(self) -> Any:
+        """Nothing is captured here."""
+        return suppress()
+
+
+async def _run(settings: Settings) -> None:
+    running = Running(settings)
+    await running.start()
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    server = _Server(
+        uvicorn.Config(
+            running.application(),
+            host=settings.host,
+            port=settings.port,
+            http=protocol_class(running.sessions),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=True,
+            backlog=4096,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=5,
+            ssl_certfile=settings.tls_cert or None,
+            ssl_keyfile=settings.tls_key or None,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    serving.add_done_callback(lambda _: stop.set())
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        if not serving.done():
+            _announce(running, server)
+        await stop.wait()
+        if serving.done():
+            raise ConfigError(f"cannot listen on {settings.host}:{settings.port}; is the port in use?")
+        _log.info("stopping")
+        for listener in server.servers:
+            listener.close()
+    finally:
+        await running.stop()
+        server.should_exit = True
+        with suppress(SystemExit):
+            await serving
+
+
+def _announce(running: Running, server: uvicorn.Server) -> None:
+    port = server.servers[0].sockets[0].getsockname()[1]
+    settings = running.settings
+    if not settings.base_url:
+        scheme = "https" if settings.tls_cert else "http"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        running.hub.public_url = f"{scheme}://{host}:{port}"
+    for warning in settings.warnings():
+        _log.warning(warning)
+    _log.info("listening on %s, data in %s", running.hub.public_url, settings.data_dir)
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def serve(overrides: Mapping[str, object]) -> int:
+    """Run a hub until it is told to stop; ``overrides`` are the flags that were given. Returns the exit status.
+
+    Raises:
+        TouchlineError: it cannot start; the text says why.
+    """
+    settings = config.load(overrides, os.environ, Path.cwd())
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("touchline.access").setLevel(
+        logging.INFO if settings.log_level.lower() == "debug" else logging.WARNING
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    _raise_file_limit()
+    try:
+        uvloop.run(_run(settings))
+    except OSError as error:
+        raise TouchlineError(str(error)) from error
+    return 0

@@ -1,0 +1,161 @@
+"""HTTP connections: uvicorn's httptools protocol with what it leaves to us.
+
+A deadline and a size limit for the head of a request, one Host header and no more, bytes that came in one segment with
+a WebSocket handshake kept, a limit on connections, and upgraded connections remembered so that a shutdown finds them.
+Upgraded connections go to ``websocket.WebSocketConnection``; everything else to the ASGI application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from touchline.server.requests import request_from_scope
+from touchline.server.sessions import Sessions
+from touchline.server.websocket import WebSocketConnection
+
+MAX_HEAD_BYTES: Final = 32 * 1024
+_REFUSALS: Final = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+
+
+class HttpConnection(HttpToolsProtocol):
+    """One accepted connection. Made by a factory that adds ``sessions`` (see ``protocol_class``)."""
+
+    sessions: Sessions
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the deadline for the first head."""
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._head_done = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._problem = ""
+        if not self.sessions.admit(len(self.connections)):
+            self._refuse(503, "too many connections, come back later", retry=True)
+            return
+        self._await_head()
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_done = False
+        self._head_timer = self.loop.call_later(self.sessions.settings.header_seconds, self._head_late)
+
+    def _head_late(self) -> None:
+        if not self._head_done and not self.transport.is_closing():
+            self._refuse(408, "the head of the request did not arrive in time")
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn does, with the head's size counted and bytes behind a handshake kept."""
+        self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        if not self._head_done:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and b"\r\n\r\n" not in data:
+                self._refuse(431, f"the head of the request is larger than {MAX_HEAD_BYTES} bytes")
+                return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._hand_over(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(400, "not a valid HTTP/1.1 request")
+
+    def on_message_begin(self) -> None:
+        """A new request: its head is due."""
+        super().on_message_begin()
+        if self._head_done:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Check what the parser lets pass, then let uvicorn start the request."""
+        self._head_done = True
+        self._stop_timer()
+        hosts = sum(1 for name, _ in self.headers if name == b"host")
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._problem = "a request has exactly one Host header"
+        elif size > MAX_HEAD_BYTES:
+            self._problem = "the head of the request is too large"
+        if self._problem:
+            self.app, app = _refuse_app(431 if "large" in self._problem else 400, self._problem), self.app
+            try:
+                super().on_headers_complete()
+            finally:
+                self.app = app
+            return
+        super().on_headers_complete()
+
+    def _should_upgrade(self) -> bool:
+        return not self._problem and super()._should_upgrade()
+
+    def _refuse(self, status: int, detail: str, *, retry: bool = False) -> None:
+        self._stop_timer()
+        body = b'{"type":"about:blank","title":"%b","status":%d,"detail":"%b"}' % (
+            _REFUSALS[status],
+            status,
+            detail.encode(),
+        )
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
+            % (status, _REFUSALS[status], len(body), b"retry-after: 5\r\n" if retry else b"", body)
+        )
+        self.transport.close()
+
+    def _hand_over(self, rest: bytes) -> None:
+        """The socket now belongs to a WebSocket connection; the parser's unread bytes go with it."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._refuse(400, "an upgrade cannot follow an unanswered request")
+            return
+        self._stop_timer()
+        self.connections.discard(self)
+        parsed = httptools.parse_url(self.url)
+        self.scope["path"] = unquote(parsed.path.decode("ascii"))
+        self.scope["raw_path"] = parsed.path
+        self.scope["query_string"] = parsed.query or b""
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        head = [self.scope["method"].encode(), b" ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            head += [name, b": ", value, b"\r\n"]
+        head.append(b"\r\n")
+        request = request_from_scope(self.scope, b"", self.sessions.settings.proxies, self.sessions.public_host)
+        connection = WebSocketConnection(self.sessions, request)
+        self.transport.set_protocol(connection)
+        connection.take_over(self.transport, b"".join(head), rest)
+
+
+def _refuse_app(status: int, detail: str) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        title = _REFUSALS[status].decode()
+        body = f'{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}'.encode()
+        headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def protocol_class(sessions: Sessions) -> type[HttpConnection]:
+    """The protocol class that uvicorn is to use for a hub's connections."""
+    return type("HubHttpConnection", (HttpConnection,), {"sessions": sessions})

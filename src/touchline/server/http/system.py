@@ -1,0 +1,176 @@
+"""Health, readiness, metrics, status for ``doctor``, the two descriptions, and the page at ``/``."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import Any, Final
+
+from touchline import __version__
+from touchline.feeds.base import Answered, Operation
+from touchline.model import Lane
+from touchline.server.console import page
+from touchline.server.http.access import require
+from touchline.server.hub import Hub
+from touchline.server.sessions import Sessions
+from touchline.wire.http import HttpRequest, HttpResponse, json_response, problem
+
+_PROBLEM: Final = "application/problem+json"
+
+
+class System:
+    """The operations that concern the hub itself."""
+
+    def __init__(self, hub: Hub, sessions: Sessions) -> None:
+        self._hub = hub
+        self._sessions = sessions
+        self.openapi: bytes = b"{}"
+        self.asyncapi: bytes = b"{}"
+
+    def operations(self) -> list[Operation]:
+        """Their declarations."""
+        document = Answered("the document", {"type": "object"})
+        return [
+            Operation("GET", "/healthz", "healthz", "Whether the process answers", self._healthz, tag="system",
+                      answers={200: Answered("it does", {"type": "object"})}),
+            Operation("GET", "/readyz", "readyz", "Whether the hub takes and serves events", self._readyz, tag="system",
+                      answers={200: Answered("it does", {"type": "object"}),
+                               503: Answered("not yet, or no longer", media_type=_PROBLEM)}),
+            Operation("GET", "/metrics", "metrics", "Prometheus metrics", self._metrics, tag="system",
+                      answers={200: Answered("text format", {"type": "string"}, "text/plain")}),
+            Operation("GET", "/openapi.json", "openapi", "This description", self._openapi, tag="system",
+                      answers={200: document}),
+            Operation("GET", "/asyncapi.json", "asyncapi", "The WebSocket endpoints' description", self._asyncapi,
+                      tag="system", answers={200: document}),
+            Operation("GET", "/hub/v1/status", "status", "What an operator asks first", self._status, tag="system",
+                      security="adminKey",
+                      answers={200: Answered("figures of the hub and of this request", {"type": "object"}),
+                               401: Answered("no good key", media_type=_PROBLEM),
+                               403: Answered("not an admin's key", media_type=_PROBLEM),
+                               429: Answered("too many failed logins", media_type=_PROBLEM)}),
+            Operation("GET", "/", "console", "A page about this hub", self._page, tag="system",
+                      answers={200: Answered("HTML", {"type": "string"}, "text/html")}),
+        ]  # fmt: skip
+
+    async def _healthz(self, request: HttpRequest) -> HttpResponse:
+        del request
+        return json_response({"status": "ok"})
+
+    async def _readyz(self, request: HttpRequest) -> HttpResponse:
+        del request
+        if self._hub.ready and not self._hub.stopping:
+            return json_response({"status": "ready"})
+        return problem(503, "Service Unavailable", "stopping" if self._hub.stopping else "starting")
+
+    async def _metrics(self, request: HttpRequest) -> HttpResponse:
+        del request
+        metrics, fanout, log = self._hub.metrics, self._hub.fanout, self._hub.event_log.stats()
+        gauges = {
+            "log_records": ("Records in the log", log.records),
+            "log_size_bytes": ("Size of the log on disk", log.size_bytes),
+            "log_wal_bytes": ("Size of the write-ahead log", log.wal_bytes),
+            "log_waiting_events": ("Events waiting for their commit", log.waiting_events),
+            "log_commits": ("Commits since the start", log.commits),
+            "log_commit_seconds": ("Seconds spent in commits since the start", log.commit_seconds),
+            "log_last_commit_seconds": ("Seconds of the newest commit", log.last_commit_seconds),
+            "log_free_bytes": ("Free bytes on the log's disk", log.free_bytes if log.free_bytes is not None else -1),
+            "log_head_offset": ("Offset of the newest record", self._hub.event_log.head),
+            "log_floor_offset": ("Offset through which retention removed records", self._hub.event_log.floor),
+            "fanout_frames": ("Frames written to sessions since the start", fanout.stats.frames),
+            "fanout_written_bytes": ("Bytes written to sessions since the start", fanout.stats.written_bytes),
+            "fanout_encoded": ("Frames encoded since the start", fanout.stats.encoded),
+            "fanout_slowed": ("Times a session was too slow for pushing", fanout.stats.slowed),
+            "fanout_spliced": ("Times a session caught up with the live records", fanout.stats.spliced),
+            "fanout_stalled": ("Sessions closed without any progress", fanout.stats.stalled),
+            "fanout_gaps": ("Sessions that retention overtook", fanout.stats.gaps),
+            "fanout_readers": ("Sessions that the fan-out serves", len(fanout.readers)),
+            "login_failures": ("Failed logins and signatures since the start", self._hub.logins.failures),
+            "open_files": ("Open file descriptors", _open_files()),
+        }
+        for name, (text, value) in gauges.items():
+            metrics.gauge(name, text, float(value))
+        return HttpResponse(200, metrics.text(), (("content-type", "text/plain; version=0.0.4; charset=utf-8"),))
+
+    async def _openapi(self, request: HttpRequest) -> HttpResponse:
+        del request
+        return HttpResponse(200, self.openapi)
+
+    async def _asyncapi(self, request: HttpRequest) -> HttpResponse:
+        del request
+        return HttpResponse(200, self.asyncapi)
+
+    async def _status(self, request: HttpRequest) -> HttpResponse:
+        key = require(self._hub, request, "admin")
+        if isinstance(key, HttpResponse):
+            return key
+        log = self._hub.event_log
+        stats = log.stats()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        settings = self._hub.settings
+        return json_response(
+            {
+                "version": __version__,
+                "epoch": log.epoch,
+                "head": log.head,
+                "floor": log.floor,
+                "data": str(settings.data_dir),
+                "log": {
+                    "records": stats.records,
+                    "size_bytes": stats.size_bytes,
+                    "wal_bytes": stats.wal_bytes,
+                    "free_bytes": stats.free_bytes,
+                    "last_commit_seconds": stats.last_commit_seconds,
+                    "waiting_events": stats.waiting_events,
+                    "waiting_bytes": stats.waiting_bytes,
+                },
+                "retention_seconds": settings.retention_seconds,
+                "retention_bytes": settings.retention_size,
+                "wall_ns": self._hub.clock.wall_ns(),
+                "open_files": {"soft": soft, "hard": hard, "used": _open_files()},
+                "sessions": len(self._sessions),
+                "base_url": self._hub.public_url,
+                "request": {
+                    "host": request.header("host"),
+                    "hosts": list(request.hosts),
+                    "scheme": request.scheme,
+                    "address": request.address,
+                    "forwarded_host": request.header("x-forwarded-host"),
+                    "forwarded_for": request.header("x-forwarded-for"),
+                },
+                "feeds": self._feeds(),
+                "warnings": settings.warnings(),
+            }
+        )
+
+    def _feeds(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": feed.name,
+                "title": feed.title,
+                "served": bool(feed.credentials),
+                "transports": sorted(transport.value for transport in feed.capabilities.transports),
+                "state_types": [kind.name for kind in feed.types if kind.lane is Lane.STATE],
+            }
+            for feed in self._hub.feeds.values()
+        ]
+
+    async def _page(self, request: HttpRequest) -> HttpResponse:
+        del request
+        return HttpResponse(
+            200,
+            page(self._hub.feeds.values()),
+            (
+                ("content-type", "text/html; charset=utf-8"),
+                ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                                            "connect-src 'self'; base-uri 'none'; form-action 'none'"),
+                ("referrer-policy", "no-referrer"),
+                ("x-content-type-options", "nosniff"),
+            ),
+        )  # fmt: skip
+
+
+def _open_files() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0

@@ -1,0 +1,198 @@
+"""The hub as its parts see it: holds log, directory, feeds, fan-out and snapshots, and answers what feeds may ask.
+
+Implements ``feeds.base.Ports`` for the feeds' REST, and answers the questions of pure sessions. Builds nothing
+(``app`` does) and knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+
+from touchline.clock import Clock
+from touchline.delivery.fanout import Fanout
+from touchline.errors import PositionGone, RemoteProtocolError
+from touchline.feeds.base import (
+    Admission,
+    Answer,
+    Feed,
+    FindAdmission,
+    FindMember,
+    FindPosition,
+    FindSecret,
+    FindStream,
+    FindToken,
+    Instant,
+    PositionView,
+    Question,
+    StreamView,
+)
+from touchline.feeds.intake import Intake
+from touchline.log.base import EventLog
+from touchline.log.directory import Directory
+from touchline.model import Event, Lane, Position, Record
+from touchline.server.config import Settings
+from touchline.server.limits import LoginLimits
+from touchline.server.metrics import Metrics
+from touchline.server.snapshots import Snapshots
+from touchline.wire import position as position_token
+
+
+class Reading:
+    """The feeds' way to read the log. Implements ``feeds.base.ReadPort``."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def documents(self, feed: str, event_type: str) -> Sequence[Record]:
+        """The newest record per subject of a document type."""
+        return await self._log.documents(feed, event_type)
+
+    async def document(self, feed: str, event_type: str, subject: str) -> Record | None:
+        """The newest record of that type and subject."""
+        return await self._log.document(feed, event_type, subject)
+
+    async def records(
+        self, feed: str, subject: str, *, after: int = 0, limit: int = 1000, types: frozenset[str] | None = None
+    ) -> Sequence[Record]:
+        """Records of one stream after an offset, both lanes; what retention removed is passed over."""
+        page = await self._log.read(max(after, self._log.floor), limit, feed=feed, subject=subject, types=types)
+        return page.records
+
+
+class Appending:
+    """The feeds' way to publish from within. Implements ``feeds.base.AppendPort``."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def append(self, events: Sequence[Event]) -> Position:
+        """Append all or nothing; returns when durable."""
+        done = await self._log.append(events)
+        return Position(self._log.epoch, done.head)
+
+
+class Hub:
+    """See the module docstring."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        log: EventLog,
+        directory: Directory,
+        feeds: Mapping[str, Feed],
+        fanout: Fanout,
+        snapshots: Snapshots,
+        logins: LoginLimits,
+        metrics: Metrics,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.event_log = log
+        self.directory = directory
+        self.feeds = feeds
+        self.fanout = fanout
+        self.snapshots = snapshots
+        self.logins = logins
+        self.metrics = metrics
+        self.intake = Intake(feeds)
+        self.log = Reading(log)
+        self.append = Appending(log)
+        self.public_url = settings.public_url
+        self.ready = False
+        self.stopping = False
+
+    @property
+    def base_url(self) -> str:
+        """The hub's address as clients see it."""
+        return self.public_url
+
+    def now(self) -> Instant:
+        """Now, on both clocks."""
+        return Instant(self.clock.wall_ns(), self.clock.monotonic())
+
+    def new_id(self) -> str:
+        """A random UUID."""
+        return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+
+    def on_records(self, records: Sequence[Record]) -> None:
+        """What the log appended: into the folds first, then out."""
+        self.snapshots.apply(records)
+        self.fanout.dispatch(records)
+
+    # --- what sessions ask -----------------------------------------------------------------------------------------
+
+    async def answer(self, question: Question) -> Answer:
+        """The answer to a session's question."""
+        match question:
+            case FindToken(token):
+                return self.directory.find_token(token)
+            case FindMember(feed, lookup, partner):
+                return self.directory.member(feed, lookup=lookup, partner=partner)
+            case FindAdmission(key):
+                return self.directory.admission(key)
+            case FindStream(feed, subject, after_seq):
+                return await self._stream(feed, subject, after_seq)
+            case FindPosition(token):
+                return self.position(token)
+            case FindSecret(name):
+                return await self.directory.secret(name)
+
+    async def _stream(self, feed: str, subject: str, after_seq: int | None) -> StreamView:
+        info = await self.event_log.stream(feed, subject)
+        fold = self.snapshots.fold(feed)
+        state = await self.snapshots.state(feed, subject) if fold else None
+        over = fold is not None and state is not None and fold.is_over(state)
+        if info is None:
+            return StreamView(exists=state is not None, after=self.event_log.head, over=over)
+        begin = max(info.first_seq, fold.first_seq(state) if fold and state is not None else 1)
+        wanted = begin if after_seq is None else after_seq + 1
+        return StreamView(
+            exists=True,
+            first_seq=info.first_seq,
+            last_seq=info.last_seq,
+            after=await self.event_log.offset_before(feed, subject, max(wanted, info.first_seq)),
+            gone=after_seq is not None and wanted < info.first_seq,
+            over=over,
+        )
+
+    def position(self, token: str | None) -> PositionView:
+        """Whether reading can go on after a token (None: from now); an unreadable token is gone for 'invalid'."""
+        log = self.event_log
+        oldest = position_token.encode(Position(log.epoch, log.floor))
+        head = position_token.encode(Position(log.epoch, log.head))
+        if token is None:
+            return PositionView(log.head, oldest, head)
+        try:
+            position = position_token.decode(token)
+        except RemoteProtocolError as error:
+            return PositionView(0, oldest, head, "invalid", str(error))
+        try:
+            self.check_position(position)
+        except PositionGone as error:
+            return PositionView(0, oldest, head, error.reason, str(error))
+        return PositionView(position.offset, oldest, head)
+
+    def check_position(self, position: Position) -> None:
+        """Raises PositionGone when reading cannot go on after a position without a gap."""
+        log = self.event_log
+        if position.epoch != log.epoch:
+            raise PositionGone("epoch", "the position is of another epoch: this log's history is not continued from it")
+        if position.offset < log.floor:
+            raise PositionGone("expired", "records after this position have been removed by retention")
+        if position.offset > log.head:
+            raise PositionGone("ahead", "the position is ahead of the newest record")
+
+    def admission(self, key: str) -> Admission | None:
+        """Who may read natively with this key."""
+        return self.directory.admission(key)
+
+    def derive_states(self) -> None:
+        """Once a second: send what follows from the folds of the streams that sessions follow."""
+        records = self.snapshots.derive(self.fanout.followed_streams(), self.now())
+        if records:
+            assert all(record.event.lane is Lane.STATE for record in records)
+            self.fanout.dispatch(records)

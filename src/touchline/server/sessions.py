@@ -1,0 +1,160 @@
+"""All open sessions: what they are, whom they act for, and when they must end.
+
+Knows which surface answers which path, ends sessions whose token, key or partner is no longer good, keeps idle ones in
+check, and closes all of them, spread over time, when the hub stops. WebSocket and SSE sessions are both here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Mapping
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from touchline.delivery.fanout import Framing
+from touchline.feeds.base import EndReason, Feed, Grants, Identify, WebSocketSurface
+from touchline.model import Position, Record
+from touchline.server.config import Settings
+from touchline.server.hub import Hub
+from touchline.wire import frames
+
+_log: Final = logging.getLogger(__name__)
+
+_RECHECK_TICKS: Final = 2
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Whom a session acts for, with the rights it began with."""
+
+    feed: str
+    partner: str | None
+    token: str | None
+    key_id: str | None
+    grants: Grants
+    options: Mapping[str, str] = {}
+
+
+class Session(Protocol):
+    """An open session, whatever its transport."""
+
+    identity: Identity | None
+
+    def end(self, reason: EndReason) -> None:
+        """Word the end in the session's protocol and close."""
+
+    def tick(self, now: float) -> None:
+        """Once a second: keep-alive and idleness."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A WebSocket surface with its path as a pattern and its ready framing."""
+
+    feed: str
+    pattern: re.Pattern[str]
+    surface: WebSocketSurface
+    framing: Framing
+
+
+def _route(feed: Feed, surface: WebSocketSurface) -> Route:
+    pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(surface.path)) + r"\Z")
+
+    def frame(message: str | bytes, record: Record, position: Position) -> bytes:
+        del record, position
+        return frames.text(message)
+
+    return Route(feed.name, pattern, surface, Framing(f"{feed.name}:websocket", surface.encode, frame, surface.is_last))
+
+
+class Sessions:
+    """See the module docstring."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.settings: Settings = hub.settings
+        self.routes = [_route(feed, feed.websocket) for feed in hub.feeds.values() if feed.websocket is not None]
+        host = urlsplit(hub.settings.base_url).netloc if hub.settings.base_url else ""
+        self.public_host: str | None = host or None
+        self._open: dict[Session, None] = {}
+        self._ticks = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, http_connections: int) -> bool:
+        """Whether one more connection fits."""
+        return not self.hub.stopping and http_connections + len(self._open) <= self.settings.max_connections
+
+    def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The surface that answers a path, with the path's parameters."""
+        for route in self.routes:
+            match = route.pattern.match(path)
+            if match:
+                return route, match.groupdict()
+        return None
+
+    def add(self, session: Session) -> None:
+        """A session begins (or its handshake does)."""
+        self._open[session] = None
+
+    def remove(self, session: Session) -> None:
+        """A session is gone."""
+        self._open.pop(session, None)
+
+    def identity(self, feed: str, wish: Identify) -> Identity:
+        """Whom a session acts for, as of now."""
+        grants, options = self._rights(feed, wish.partner)
+        return Identity(feed, wish.partner, wish.token, wish.key_id, grants, options)
+
+    def _rights(self, feed: str, partner: str | None) -> tuple[Grants, Mapping[str, str]]:
+        member = self.hub.directory.member(feed, partner=partner) if partner is not None else None
+        return ({}, {}) if member is None else (member.grants, member.options)
+
+    def check(self, identity: Identity) -> EndReason | None:
+        """Why a session of this identity must end now, or None. Changed rights end it as one that may come back."""
+        directory = self.hub.directory
+        if identity.token is not None and directory.find_token(identity.token) is None:
+            return EndReason.REVOKED
+        if identity.key_id is not None and not directory.key_is_good(identity.key_id):
+            return EndReason.REVOKED
+        if identity.partner is not None:
+            if directory.member(identity.feed, partner=identity.partner) is None:
+                return EndReason.REVOKED
+            if self._rights(identity.feed, identity.partner) != (identity.grants, identity.options):
+                return EndReason.SHUTDOWN
+        return None
+
+    def recheck(self, *_: str) -> None:
+        """Look at every session again; called when the directory changed, and every few seconds for expiry."""
+        for session in list(self._open):
+            if session.identity is not None and (reason := self.check(session.identity)) is not None:
+                session.end(reason)
+
+    def tick(self) -> None:
+        """Once a second."""
+        now = self.hub.clock.monotonic()
+        for session in list(self._open):
+            session.tick(now)
+        self._ticks += 1
+        if self._ticks % _RECHECK_TICKS == 0:
+            self.recheck()
+
+    async def drain(self) -> None:
+        """Tell every session to come back, spread so that they do not all come at once."""
+        sessions = list(self._open)
+        random.shuffle(sessions)
+        seconds = min(self.settings.drain_seconds, len(sessions) * 0.002)
+        steps = max(1, int(seconds / 0.05))
+        for step in range(steps):
+            for session in sessions[step::steps]:
+                session.end(EndReason.SHUTDOWN)
+            if step < steps - 1:
+                await asyncio.sleep(0.05)
+        for _ in range(20):
+            if not self._open:
+                break
+            await asyncio.sleep(0.05)

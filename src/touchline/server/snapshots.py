@@ -1,0 +1,189 @@
+"""Folded states of streams: loaded when somebody asks, kept current while in memory, checkpointed for later.
+
+A state is its checkpoint plus the records after it. While it is in memory every record of its stream is folded in
+before the record goes out to sessions, so that whoever is pushed something finds it in REST too. Checkpoints are
+written now and then, and for every stream whose records retention is about to remove.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from touchline.clock import Clock
+from touchline.feeds.base import Feed, Instant, SnapshotFold
+from touchline.log.base import Checkpoint, EventLog
+from touchline.model import Lane, Record
+
+_log: Final = logging.getLogger(__name__)
+
+_PAGE: Final = 1000
+_CHECKPOINT_SECONDS: Final = 10.0
+
+
+class _Loaded:
+    """A state in memory; ``offset`` is the last event-lane record in it, ``waiting`` what came while it was loading."""
+
+    __slots__ = ("changed", "derived_at", "dirty", "offset", "state", "waiting")
+
+    def __init__(self, state: Any, offset: int) -> None:
+        self.state = state
+        self.offset = offset
+        self.dirty = False
+        self.changed = True
+        self.derived_at = 0.0
+        self.waiting: list[Record] | None = []
+
+
+class Snapshots:
+    """The states of all feeds that fold. Implements ``feeds.base.SnapshotPort``."""
+
+    def __init__(self, log: EventLog, feeds: Mapping[str, Feed], clock: Clock, *, max_loaded: int = 2000) -> None:
+        self._log = log
+        self._folds: dict[str, SnapshotFold[Any]] = {
+            name: feed.snapshot for name, feed in feeds.items() if feed.snapshot is not None
+        }
+        self._clock = clock
+        self._max_loaded = max_loaded
+        self._loaded: OrderedDict[tuple[str, str], _Loaded] = OrderedDict()
+        self._loading: dict[tuple[str, str], asyncio.Task[_Loaded | None]] = {}
+        self._checkpointed_at = 0.0
+
+    def fold(self, feed: str) -> SnapshotFold[Any] | None:
+        """The fold of a feed, if it has one."""
+        return self._folds.get(feed)
+
+    async def state(self, feed: str, subject: str) -> Any | None:
+        """The state of a stream, current up to the last acknowledged record; None when nothing is known of it."""
+        if feed not in self._folds:
+            return None
+        stream = (feed, subject)
+        loaded = self._loaded.get(stream)
+        if loaded is None or loaded.waiting is not None:
+            loaded = await asyncio.shield(self._loading.get(stream) or self._start_loading(stream))
+            if loaded is None:
+                return None
+        if stream in self._loaded:
+            self._loaded.move_to_end(stream)
+        return loaded.state
+
+    async def view(self, feed: str, subject: str) -> bytes | None:
+        """The state of a stream as JSON text."""
+        state = await self.state(feed, subject)
+        return None if state is None else self._folds[feed].view(state)
+
+    def _start_loading(self, stream: tuple[str, str]) -> asyncio.Task[_Loaded | None]:
+        def done(task: asyncio.Task[_Loaded | None]) -> None:
+            self._loading.pop(stream, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.error("a stream could not be folded", extra={"stream": stream}, exc_info=error)
+
+        task = self._loading[stream] = asyncio.create_task(self._load(*stream))
+        task.add_done_callback(done)
+        return task
+
+    async def _load(self, feed: str, subject: str) -> _Loaded | None:
+        fold = self._folds[feed]
+        states = await self._log.latest_state(feed, subject)
+        if not states and await self._log.stream(feed, subject) is None:
+            return None
+        checkpoint = await self._log.load_checkpoint(feed, subject)
+        if checkpoint is not None and checkpoint.version == fold.version:
+            loaded = _Loaded(fold.decode(checkpoint.state), checkpoint.offset)
+        else:
+            loaded = _Loaded(fold.initial(subject), 0)
+        self._loaded[(feed, subject)] = loaded
+        try:
+            after = max(loaded.offset, self._log.floor)
+            more = True
+            while more:
+                page = await self._log.read(after, _PAGE, feed=feed, subject=subject, events_only=True)
+                for record in page.records:
+                    self._take(fold, loaded, record)
+                after, more = page.next_after, page.more
+            for record in states:
+                self._take(fold, loaded, record)
+            waiting, loaded.waiting = loaded.waiting or [], None
+            for record in waiting:
+                self._take(fold, loaded, record)
+        except BaseException:
+            self._loaded.pop((feed, subject), None)
+            raise
+        return loaded
+
+    @staticmethod
+    def _take(fold: SnapshotFold[Any], loaded: _Loaded, record: Record) -> None:
+        if record.event.lane is Lane.EVENT:
+            if record.offset <= loaded.offset:
+                return
+            loaded.offset = record.offset
+            loaded.dirty = True
+        fold.apply(loaded.state, record)
+        loaded.changed = True
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Fold what was appended into the states that are in memory; called before it goes out to anybody."""
+        for record in records:
+            loaded = self._loaded.get(record.stream)
+            if loaded is None:
+                continue
+            if loaded.waiting is not None:
+                loaded.waiting.append(record)
+            else:
+                self._take(self._folds[record.event.feed], loaded, record)
+
+    def derive(self, streams: Iterable[tuple[str, str]], now: Instant) -> list[Record]:
+        """State-lane records that follow from folds, for streams that somebody follows and that changed since."""
+        records: list[Record] = []
+        for stream in streams:
+            fold = self._folds.get(stream[0])
+            if fold is None:
+                continue
+            loaded = self._loaded.get(stream)
+            if loaded is None:
+                if stream not in self._loading:
+                    self._start_loading(stream)
+                continue
+            if loaded.waiting is not None or not loaded.changed:
+                continue
+            loaded.changed = False
+            records += [Record(self._log.head, 0, now.wall_ns, event) for event in fold.derive(loaded.state, now)]
+        return records
+
+    async def tick(self) -> None:
+        """Now and then: write checkpoints of what changed, and let go of what nobody asked for."""
+        now = self._clock.monotonic()
+        if now - self._checkpointed_at >= _CHECKPOINT_SECONDS:
+            self._checkpointed_at = now
+            await self.checkpoint()
+            for stream, loaded in list(self._loaded.items()):
+                if len(self._loaded) <= self._max_loaded:
+                    break
+                if loaded.waiting is None and not loaded.dirty:
+                    del self._loaded[stream]
+
+    async def checkpoint(self) -> None:
+        """Write every changed state."""
+        due = [(stream, loaded) for stream, loaded in self._loaded.items() if loaded.dirty and loaded.waiting is None]
+        for start in range(0, len(due), 50):
+            checkpoints = []
+            for (feed, subject), loaded in due[start : start + 50]:
+                fold = self._folds[feed]
+                checkpoints.append(Checkpoint(feed, subject, loaded.offset, fold.version, fold.encode(loaded.state)))
+                loaded.dirty = False
+            try:
+                await self._log.save_checkpoints(checkpoints)
+            except BaseException:
+                for _, loaded in due[start : start + 50]:
+                    loaded.dirty = True
+                raise
+
+    async def before_trim(self, through: int) -> None:
+        """Fold and checkpoint every stream that would lose records by removing everything at or below an offset."""
+        for info in await self._log.streams_to_trim(through):
+            if info.feed in self._folds:
+                await self.state(info.feed, info.subject)
+        await self.checkpoint()

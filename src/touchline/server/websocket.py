@@ -1,0 +1,425 @@
+"""A WebSocket connection: the ``websockets`` library reads frames and shakes hands, a pure session of a feed decides,
+the fan-out writes finished frames straight to the socket.
+
+Order of a connection's life: the handshake is checked by the library, the session asks what it must know, then accepts
+or refuses; from then on messages go to the session and its wishes are carried out in order. What the socket cannot take
+is reported to the fan-out, and reading stops meanwhile, so that a client that never reads cannot make us keep answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from websockets.datastructures import Headers
+from websockets.frames import Close as CloseFrame
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from touchline.delivery.fanout import Reader
+from touchline.feeds.base import (
+    Accept,
+    Ask,
+    Close,
+    EndReason,
+    Follow,
+    Identify,
+    Refuse,
+    ServerSession,
+    Unfollow,
+    Wish,
+)
+from touchline.server.sessions import Identity, Route, Sessions
+from touchline.wire import frames
+from touchline.wire.http import HttpRequest, HttpResponse, problem
+
+_log: Final = logging.getLogger(__name__)
+
+_HANDSHAKE_SECONDS: Final = 15.0
+_CLOSE_SECONDS: Final = 5.0
+_PING_AFTER_SECONDS: Final = 30.0
+_GONE_AFTER_SECONDS: Final = 95.0
+_READ_HIGH_BYTES: Final = 64 * 1024
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """One upgraded socket. See the module docstring."""
+
+    __slots__ = (
+        "_closing",
+        "_deadline",
+        "_early",
+        "_last_in",
+        "_loop",
+        "_parts",
+        "_parts_text",
+        "_pinged",
+        "_protocol",
+        "_reader",
+        "_request",
+        "_response",
+        "_route",
+        "_session",
+        "_sessions",
+        "_tasks",
+        "_timer",
+        "_transport",
+        "identity",
+        "last_out",
+    )
+
+    def __init__(self, sessions: Sessions, request: HttpRequest) -> None:
+        self._sessions = sessions
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._protocol: ServerProtocol | None = None
+        self._route: Route | None = None
+        self._session: ServerSession | None = None
+        self._reader: Reader | None = None
+        self._response: Response | None = None
+        self._early = b""
+        self._parts: list[bytes] = []
+        self._parts_text = True
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_in = sessions.hub.clock.monotonic()
+        self._pinged = False
+        self.last_out = self._last_in
+        self.identity: Identity | None = None
+
+    # --- handshake --------------------------------------------------------------------------------------------------
+
+    def take_over(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
+        """Begin with a parsed handshake: ``head`` are its bytes, ``rest`` what the client sent right behind it."""
+        self._transport = transport
+        self._sessions.add(self)
+        transport.pause_reading()
+        transport.set_write_buffer_limits(high=self._sessions.settings.session_backlog_bytes)
+        self._timer = self._loop.call_later(_HANDSHAKE_SECONDS, self._abort)
+        found = self._sessions.find(self._request.path)
+        if found is None:
+            self._protocol = ServerProtocol()
+            self._protocol.receive_data(head)
+            self._refuse(problem(404, "Not Found", "there is no WebSocket endpoint here"))
+            return
+        self._route, params = found
+        surface = self._route.surface
+        self._request = msgspec.structs.replace(self._request, path_params=params)
+        self._protocol = ServerProtocol(
+            select_subprotocol=self._select_subprotocol,
+            max_size=surface.max_message_bytes,
+        )
+        self._early = rest
+        self._protocol.receive_data(head)
+        events = self._protocol.events_received()
+        if not events or not isinstance(events[0], Request):
+            self._refuse(problem(400, "Bad Request", "not a WebSocket handshake"))
+            return
+        response = self._protocol.accept(events[0])
+        if response.status_code != 101:
+            self._protocol.send_response(response)
+            self._flush()
+            self._finish()
+            return
+        self._response = response
+        retry_after = self._sessions.hub.logins.blocked(self._request.address, "")
+        if retry_after is not None:
+            refusal = problem(429, "Too Many Requests", "too many failed logins from this address")
+            self._refuse(
+                msgspec.structs.replace(refusal, headers=(*refusal.headers, ("retry-after", str(int(retry_after) + 1))))
+            )
+            return
+        self._session = surface.open(self._request, secrets.token_bytes, self._sessions.hub.now())
+        self._carry_out()
+
+    def _select_subprotocol(self, protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        del protocol
+        known = self._route.surface.subprotocols if self._route else ()
+        return next((name for name in offered if name in known), None)
+
+    def _refuse(self, response: HttpResponse) -> None:
+        assert self._protocol is not None
+        headers = Headers()
+        for name, value in response.headers:
+            headers[name] = value
+        headers["content-length"] = str(len(response.body))
+        headers["connection"] = "close"
+        self._sessions.hub.metrics.refused.labels(
+            self._route.feed if self._route else "none", str(response.status)
+        ).inc()
+        self._protocol.send_response(Response(response.status, _reason(response.status), headers, response.body))
+        self._flush()
+        self._finish()
+
+    def _accept(self) -> None:
+        assert self._protocol is not None
+        assert self._response is not None
+        assert self._route is not None
+        assert self._transport is not None
+        self._stop_timer()
+        self._protocol.send_response(self._response)
+        self._response = None
+        self._flush()
+        self._reader = self._sessions.hub.fanout.attach(self, self._route.framing)
+        metrics = self._sessions.hub.metrics
+        metrics.sessions.labels(self._route.feed, "websocket").inc()
+        metrics.sessions_opened.labels(self._route.feed, "websocket").inc()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        early, self._early = self._early, b""
+        if early:
+            self._loop.call_soon(self.data_received, early)
+
+    # --- the session's wishes -----------------------------------------------------------------------------------------
+
+    def _carry_out(self) -> None:
+        """Do what the session wishes, then send what it has to say, until it wishes no more."""
+        session = self._session
+        while session is not None:
+            wishes = session.events_received()
+            close: Close | None = None
+            for wish in wishes:
+                if isinstance(wish, Close):
+                    close = wish
+                else:
+                    self._do(wish)
+            if self._reader is not None and not self._closing:
+                for message in session.data_to_send():
+                    self.write(frames.text(message))
+            if close is not None:
+                self._close(close.code, close.reason)
+                return
+            if not wishes:
+                break
+        self._arm()
+
+    def _do(self, wish: Wish) -> None:
+        hub = self._sessions.hub
+        match wish:
+            case Ask():
+                task = self._loop.create_task(self._ask(wish))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case Accept():
+                self._accept()
+            case Refuse(response, failed_login):
+                if failed_login:
+                    hub.logins.failed(self._request.address, "")
+                self._session = None
+                self._refuse(response)
+            case Identify() if self._route is not None:
+                self.identity = self._sessions.identity(self._route.feed, wish)
+            case Follow(number, selector, after, finite) if self._reader is not None:
+                hub.fanout.follow(self._reader, number, selector, after, finite=finite)
+            case Unfollow(number) if self._reader is not None:
+                hub.fanout.unfollow(self._reader, number)
+            case _:
+                raise AssertionError(wish)
+
+    async def _ask(self, ask: Ask) -> None:
+        hub = self._sessions.hub
+        try:
+            answer = await hub.answer(ask.question)
+        except Exception:
+            _log.exception("a session's question could not be answered")
+            if self._session is not None:
+                self._session.end(EndReason.FAULT, hub.now())
+                if self._reader is None:
+                    self._session = None
+                    self._refuse(problem(503, "Service Unavailable", "try again later"))
+                    return
+        else:
+            if self._session is None or self._transport is None:
+                return
+            self._session.told(ask.number, answer, hub.now())
+        self._carry_out()
+
+    def _arm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        due = self._session.deadline() if self._session is not None else None
+        if due is not None and not self._closing:
+            self._deadline = self._loop.call_later(max(0.0, due - self._sessions.hub.clock.monotonic()), self._due)
+
+    def _due(self) -> None:
+        self._deadline = None
+        if self._session is not None and not self._closing:
+            self._session.tick(self._sessions.hub.now())
+            self._carry_out()
+
+    # --- the fan-out's sink ---------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames."""
+        if not self._closing and self._transport is not None:
+            self._transport.write(data)
+            self.last_out = self._sessions.hub.fanout.now
+
+    def backlog(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def end(self, reason: EndReason) -> None:
+        """Let the session word its end."""
+        if self._closing or self._transport is None:
+            return
+        if self._session is None or self._reader is None:
+            self._abort()
+            return
+        self._sessions.hub.metrics.sessions_ended.labels(self._route.feed if self._route else "", reason.value).inc()
+        self._session.end(reason, self._sessions.hub.now())
+        self._carry_out()
+
+    # --- the socket -----------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Frames come in."""
+        protocol = self._protocol
+        if protocol is None or self._transport is None:
+            return
+        if self._reader is None:
+            self._early += data
+            if len(self._early) > _READ_HIGH_BYTES:
+                self._abort()
+            return
+        self._last_in = self._sessions.hub.fanout.now
+        self._pinged = False
+        protocol.receive_data(data)
+        self._flush()
+        for event in protocol.events_received():
+            if isinstance(event, Frame) and not self._closing:
+                self._frame(event)
+        self._flush()
+        if protocol.close_expected():
+            self._finish()
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            if frame.opcode is not Opcode.CONT:
+                self._parts_text = frame.opcode is Opcode.TEXT
+            self._parts.append(bytes(frame.data))
+            if not frame.fin:
+                return
+            data = b"".join(self._parts)
+            self._parts = []
+            message: str | bytes = data
+            if self._parts_text:
+                try:
+                    message = data.decode()
+                except UnicodeDecodeError:
+                    self._close(1007, "invalid UTF-8")
+                    return
+            if self._session is not None:
+                self._session.receive_data(message, self._sessions.hub.now())
+                self._carry_out()
+
+    def eof_received(self) -> bool | None:
+        """The client has finished sending."""
+        if self._protocol is not None:
+            self._protocol.receive_eof()
+            self._flush()
+        return None
+
+    def _flush(self) -> None:
+        if self._protocol is None or self._transport is None:
+            return
+        for data in self._protocol.data_to_send():
+            if self._transport.is_closing():
+                return
+            if data:
+                self._transport.write(data)
+            else:
+                self._transport.close()
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._closing or self._protocol is None:
+            return
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, CloseFrame(code, reason[:120]).reason)
+            self._flush()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Nothing more is sent; the peer has a little time to answer the close."""
+        self._closing = True
+        self._leave()
+        if self._transport is not None and not self._transport.is_closing():
+            self._stop_timer()
+            if self._protocol is None or self._protocol.state is State.CONNECTING or self._reader is None:
+                self._transport.close()
+            self._timer = self._loop.call_later(_CLOSE_SECONDS, self._abort)
+
+    def _leave(self) -> None:
+        if self._reader is not None:
+            self._sessions.hub.fanout.detach(self._reader)
+        for task in self._tasks:
+            task.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._leave()
+        self._stop_timer()
+        if self._reader is not None and self._route is not None:
+            self._sessions.hub.metrics.sessions.labels(self._route.feed, "websocket").dec()
+        self._sessions.remove(self)
+        self._closing = True
+        self._transport = None
+        self._session = None
+
+    def pause_writing(self) -> None:
+        """The socket's buffer is full."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        if self._reader is not None:
+            self._sessions.hub.fanout.blocked(self._reader)
+
+    def resume_writing(self) -> None:
+        """The socket's buffer has drained."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        if self._reader is not None and not self._closing:
+            self._sessions.hub.fanout.drained(self._reader)
+
+    def tick(self, now: float) -> None:
+        """Idle sessions end, or are pinged where the feed's protocol has no keep-alive of its own."""
+        if self._reader is None or self._closing or self._route is None or self._reader.blocked:
+            return
+        idle_seconds = self._route.surface.idle_seconds
+        if idle_seconds is not None:
+            if now - max(self._last_in, self.last_out) > idle_seconds:
+                self.end(EndReason.IDLE)
+        elif now - self._last_in > _GONE_AFTER_SECONDS:
+            self.end(EndReason.IDLE)
+        elif now - self._last_in > _PING_AFTER_SECONDS and not self._pinged and self._protocol is not None:
+            self._pinged = True
+            self._protocol.send_ping(b"")
+            self._flush()
+
+
+def _reason(status: int) -> str:
+    return {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 410: "Gone"}.get(
+        status, "Refused"
+    )

@@ -1,0 +1,255 @@
+"""CloudEvents 1.0 in its JSON forms and HTTP binary mode, keeping the bytes of ``data``.
+
+Decoding gives an ``Envelope`` or the list of what is wrong with it; it knows no feed. ``data`` is cut out of the input
+as it stands: key order, number spelling and white space survive. Of duplicate attribute names the last one counts, as
+in most JSON readers; inside ``data`` nothing is looked at here.
+
+Sources: CloudEvents 1.0.2 core specification (Context Attributes, Type System), JSON Event Format (3 and 4, Batch), HTTP
+Protocol Binding (3.1 Binary Content Mode). NDJSON, one event a line, is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+
+from touchline.model import ExtensionValue, Position, Record
+from touchline.wire import position as position_token
+from touchline.wire import rfc3339
+
+JSON_TYPE: Final = "application/cloudevents+json"
+BATCH_TYPE: Final = "application/cloudevents-batch+json"
+NDJSON_TYPE: Final = "application/x-ndjson"
+
+OURS: Final = frozenset({"position", "seq", "lane", "appendedat"})
+"""Attributes that the hub adds when events are read; taken off again when such an event is published."""
+
+_ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}\Z")
+_NOT_IN_URI: Final = re.compile(r'[\s<>"{}|\\^`]')
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_NAMED: Final = frozenset(
+    {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"}
+)
+_MAX_TEXT: Final = {"id": 512, "source": 2048, "type": 256, "subject": 1024, "time": 64}
+_JSON_CONTENT: Final = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?\Z|text/json\s*(?:;.*)?\Z", re.I | re.S)
+_NO_DATA: Final = msgspec.Raw()
+
+Problem = tuple[str, str]
+"""(field, what is wrong with it)"""
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """A well-formed CloudEvent; ``data`` is JSON text ('' when absent)."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    data: bytes
+    time: str | None = None
+    extensions: Mapping[str, ExtensionValue] = {}
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The attributes of nearly every event: decoded in one go; whatever does not fit takes the careful way."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    data: msgspec.Raw
+    time: str | None = None
+    datacontenttype: str | None = None
+
+
+_plain: Final = msgspec.json.Decoder(_Plain).decode
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_value: Final = msgspec.json.Decoder().decode
+_text: Final = msgspec.json.Encoder().encode
+
+
+def decode(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
+    """One event in JSON event format (valid UTF-8 assumed); else what is wrong."""
+    try:
+        plain = _plain(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return _decode_carefully(body)
+    if (
+        plain.specversion != "1.0"
+        or not plain.id
+        or not plain.source
+        or not plain.subject
+        or len(plain.id) > 200
+        or len(plain.source) > 200
+        or not (plain.id + plain.source + plain.subject).isascii()
+        or not (plain.id + plain.source + plain.subject).isprintable()
+        or not (plain.datacontenttype is None or plain.datacontenttype == "application/json")
+    ):
+        return _decode_carefully(body)
+    if plain.time is not None:
+        try:
+            rfc3339.parse(plain.time)
+        except ValueError:
+            return _decode_carefully(body)
+    return Envelope(plain.id, plain.source, plain.type, plain.subject, bytes(plain.data), plain.time)
+
+
+def _decode_carefully(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
+    try:
+        members = _members(body)
+    except RecursionError:
+        return [("", "the JSON is nested too deeply")]
+    except msgspec.MsgspecError as error:
+        return [("", f"not a JSON object: {error}")]
+    attributes: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, raw in members.items():
+        if name in ("data", "data_base64"):
+            continue
+        try:
+            attributes[name] = _value(raw)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+            problems.append((name[:64], f"cannot be read: {error}"))
+    if problems:
+        return problems
+    if "data_base64" in members:
+        return [("data_base64", "binary data is not taken; every feed's data is JSON")]
+    return from_attributes(attributes, bytes(members.get("data", _NO_DATA)))
+
+
+def from_attributes(attributes: Mapping[str, Any], data: bytes) -> Envelope | list[Problem]:
+    """An event of attributes by name (JSON values) and its data; else what is wrong, every problem at once."""
+    problems: list[Problem] = []
+    for name in ("specversion", "id", "source", "type", "subject"):
+        value = attributes.get(name)
+        if value is None:
+            problems.append((name, "is required"))
+        elif not isinstance(value, str):
+            problems.append((name, "must be a string"))
+        elif not value:
+            problems.append((name, "must not be empty"))
+        elif _CONTROL.search(value):
+            problems.append((name, "holds a control character or an invalid code point"))
+        elif len(value) > _MAX_TEXT.get(name, 64):
+            problems.append((name, f"is longer than {_MAX_TEXT.get(name, 64)} characters"))
+    version = attributes.get("specversion")
+    if isinstance(version, str) and version and version != "1.0":
+        problems.append(("specversion", f"{version[:16]!r} is not known; 1.0 is"))
+    source = attributes.get("source")
+    if isinstance(source, str) and _NOT_IN_URI.search(source):
+        problems.append(("source", "is not a URI-reference"))
+    time = attributes.get("time")
+    if time is not None:
+        try:
+            rfc3339.parse(time if isinstance(time, str) else "")
+        except ValueError as error:
+            problems.append(("time", str(error)))
+    content_type = attributes.get("datacontenttype")
+    if content_type is not None and not (isinstance(content_type, str) and _JSON_CONTENT.match(content_type)):
+        problems.append(("datacontenttype", "must be a JSON media type"))
+    schema = attributes.get("dataschema")
+    if schema is not None and not isinstance(schema, str):
+        problems.append(("dataschema", "must be a string"))
+    extensions: dict[str, ExtensionValue] = {}
+    for name, value in attributes.items():
+        if name in _NAMED and name != "dataschema":
+            continue
+        if value is None or name in OURS:
+            continue
+        if not _ATTRIBUTE.match(name):
+            problems.append((name[:64], "an attribute name has lower-case letters and digits only"))
+        elif isinstance(value, str):
+            if _CONTROL.search(value) or len(value) > 4096:
+                problems.append((name, "holds a control character or is longer than 4096 characters"))
+            extensions[name] = value
+        elif isinstance(value, bool) or (isinstance(value, int) and -(2**31) <= value < 2**31):
+            extensions[name] = value
+        else:
+            problems.append((name, "an attribute is a string, a boolean or a 32-bit integer"))
+    if not data:
+        problems.append(("data", "is required"))
+    if problems:
+        return problems
+    return Envelope(
+        attributes["id"],
+        attributes["source"],
+        attributes["type"],
+        attributes["subject"],
+        data,
+        time,
+        extensions,
+    )
+
+
+def decode_batch(body: bytes) -> list[Envelope | list[Problem]] | Problem:
+    """The events of a JSON array (JSON Event Format, Batch); a Problem when the body is no array."""
+    try:
+        items = _items(body)
+    except RecursionError:
+        return ("", "the JSON is nested too deeply")
+    except msgspec.MsgspecError as error:
+        return ("", f"not a JSON array of events: {error}")
+    return [decode(item) for item in items]
+
+
+def decode_lines(body: bytes) -> list[Envelope | list[Problem]]:
+    """One event a line; empty lines are passed over and not counted."""
+    return [decode(line) for line in body.split(b"\n") if line and not line.isspace()]
+
+
+def decode_binary(headers: Sequence[tuple[str, str]], body: bytes) -> Envelope | list[Problem]:
+    """An event whose attributes are ``ce-`` headers (lower-case names) and whose data is the body."""
+    attributes: dict[str, Any] = {}
+    for name, value in headers:
+        if name.startswith("ce-"):
+            try:
+                attributes[name[3:]] = unquote(value, errors="strict")
+            except UnicodeDecodeError:
+                return [(name, "is not percent-encoded UTF-8")]
+        elif name == "content-type":
+            attributes["datacontenttype"] = value
+    try:
+        if body:
+            msgspec.json.decode(body, type=msgspec.Raw)
+    except RecursionError:
+        return [("data", "the JSON is nested too deeply")]
+    except msgspec.MsgspecError as error:
+        return [("data", f"the body is not JSON: {error}")]
+    return from_attributes(attributes, body)
+
+
+def encode(record: Record, resume: Position) -> bytes:
+    """A record as JSON event format, ``data`` unchanged, with our attributes; ``resume`` is its ``position``."""
+    event = record.event
+    head = (
+        b'{"specversion":"1.0","id":%b,"source":%b,"type":%b,"subject":%b'
+        b',"datacontenttype":"application/json","position":"%b","lane":"%b","appendedat":"%b"'
+    ) % (
+        _text(event.id),
+        _text(event.source),
+        _text(event.type),
+        _text(event.subject),
+        position_token.encode(resume).encode(),
+        event.lane.value.encode(),
+        rfc3339.encode(record.appended_at).encode(),
+    )
+    if event.time is not None:
+        head += b',"time":"%b"' % event.time.encode()
+    if record.seq:
+        head += b',"seq":%d' % record.seq
+    if event.extensions:
+        head += b"," + _text(event.extensions)[1:-1]
+    return head + b',"data":' + event.data + b"}"
+
+
+def one_line(text: bytes) -> bytes:
+    """JSON text without line breaks: in valid JSON they are white space, so a blank in their place changes no value."""
+    if b"\n" in text or b"\r" in text:
+        return text.replace(b"\n", b" ").replace(b"\r", b" ")
+    return text

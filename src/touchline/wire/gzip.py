@@ -1,0 +1,45 @@
+"""Bounded inflating of gzip bodies: a small body must not become a large one."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from touchline.errors import RemoteProtocolError
+
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+class TooLarge(RemoteProtocolError):
+    """The inflated body would exceed the limit."""
+
+
+def inflate(data: bytes, limit_bytes: int) -> bytes:
+    """The content of one gzip (or zlib) stream, of at most ``limit_bytes``; several gzip members are joined.
+
+    Raises:
+        TooLarge: the content is larger; nothing beyond the limit was inflated.
+        RemoteProtocolError: not gzip, truncated, or followed by something else.
+    """
+    parts: list[bytes] = []
+    left = limit_bytes
+    while data:
+        stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+        try:
+            parts.append(stream.decompress(data, left + 1))
+        except zlib.error as error:
+            raise RemoteProtocolError(f"the body is not gzip: {error}") from None
+        left -= len(parts[-1])
+        if left < 0:
+            raise TooLarge(f"the inflated body is larger than {limit_bytes} bytes")
+        if not stream.eof:
+            raise RemoteProtocolError("the gzip body is truncated")
+        data = stream.unused_data
+    return b"".join(parts)
+
+
+def deflate(data: bytes, level: int = 6) -> bytes:
+    """``data`` as one gzip member without name or time, so that equal input gives equal output."""
+    stream = zlib.compressobj(level, zlib.DEFLATED, _GZIP)
+    return stream.compress(data) + stream.flush()
