@@ -154,7 +154,7 @@ def _token(url: str, admin: str, publisher: str) -> str:
     event = (EVENT % (f"first-{time.time_ns()}", 0, 0)).replace("game-0", "bench-game")
     http.request("POST", url + "/hub/v1/events", body=event.encode(),
                  headers={"authorization": "Bearer " + publisher, "content-type": "application/x-ndjson"})  # fmt: skip
-    answer = http.request("POST", url + "/hub/v1/partners", json={"name": "bench", "feed": "shottracker"},
+    answer = http.request("POST", url + "/hub/v1/partners", json={"name": "bench%d" % time.time_ns(), "feed": "shottracker"},
                           headers={"authorization": "Bearer " + admin})  # fmt: skip
     credentials = answer.json()["credentials"]
     host, path = url.removeprefix("http://"), "/v1/data/schedule/games/bench-game/_subscribe"

@@ -6,7 +6,7 @@ The judgements are pure functions of what the hub says of itself; only ``command
 from __future__ import annotations
 
 import asyncio
-import tomllib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Final
@@ -72,9 +72,12 @@ class FilesStatus(msgspec.Struct, frozen=True):
 
 
 class RequestStatus(msgspec.Struct, frozen=True):
-    """The ``request`` member: how our own request looked when it arrived."""
+    """The ``request`` member: how our own request looked when it arrived. ``hosts`` are the names that signatures may
+    name, ``forwarded_host`` what a proxy says, believed or not.
+    """
 
     host: str | None = None
+    hosts: tuple[str, ...] = ()
     scheme: str | None = None
     address: str | None = None
     forwarded_host: str | None = None
@@ -88,7 +91,6 @@ class Status(msgspec.Struct, frozen=True):
     log: LogStatus = LogStatus()
     open_files: FilesStatus = FilesStatus()
     request: RequestStatus = RequestStatus()
-    base_url: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -149,15 +151,16 @@ def _check_hub(url: str, key: Callable[[], str], ca_file: Path | None) -> list[C
 
 
 def check_settings(config: Path | None) -> Check:
-    """Whether the settings file can be read, and knows only keys that the hub knows."""
+    """Whether ``touchline serve`` started here, with this environment and settings file, would take its settings."""
+    from touchline.server.config import load
+
     path = config or Path("touchline.toml")
-    if config is None and not path.exists():
-        return Check("settings", "ok", "no touchline.toml here: flags, environment and shipped defaults")
     try:
-        tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        return Check("settings", "fail", f"{path}: {error}", "mend the file, or start without it")
-    return Check("settings", "ok", f"{path} can be read")
+        load({"config": config} if config else {}, os.environ, Path.cwd())
+    except ConfigError as error:
+        return Check("settings", "fail", str(error), "mend the settings file, or the environment")
+    where = f"{path} and the environment" if path.is_file() else "no touchline.toml here; the environment"
+    return Check("settings", "ok", f"{where} can be taken")
 
 
 def judge(status: Status, url: str, here_ns: int) -> list[Check]:
@@ -217,14 +220,16 @@ def judge_clock(hub_ns: int | None, here_ns: int) -> Check:
 
 
 def judge_host(status: Status, url: str) -> Check:
-    """Whether the Host that we sent is the Host that the hub saw: provider clients sign it."""
-    asked, seen = _host(url), _normal(status.request.host or "", urlsplit(url).scheme)
+    """Whether the Host that we sent is a Host that the hub knows of: provider clients sign it."""
+    request, scheme, asked = status.request, urlsplit(url).scheme, _host(url)
+    seen = _normal(request.host or "", scheme)
     if not seen or seen == asked:
-        return Check("host", "ok", f"the hub saw Host {status.request.host or asked} as sent")
-    detail = f"a proxy rewrites Host: {asked} was asked for, the hub saw {status.request.host}"
-    forwarded = _normal(status.request.forwarded_host or "", urlsplit(url).scheme)
-    if asked in (forwarded, _host(status.base_url or "")):
+        return Check("host", "ok", f"the hub saw Host {request.host or asked} as sent")
+    detail = f"a proxy rewrites Host: {asked} was asked for, the hub saw {request.host}"
+    if asked in [_normal(name, scheme) for name in request.hosts]:
         return Check("host", "ok", f"{detail}; the hub knows the original name, so signatures hold")
+    if _normal(request.forwarded_host or "", scheme) == asked:
+        detail += f", and does not believe the X-Forwarded-Host of {request.address or 'the proxy'}"
     return Check("host", "fail", detail, HOST_ADVICE)
 
 
@@ -234,7 +239,8 @@ def check_upgrade(url: str, key: str, ca_file: Path | None) -> Check:
     notice = asyncio.run(_first_notice(settings, ca_file))
     if notice.kind == "connected":
         return Check("websocket", "ok", "a WebSocket opens")
-    return Check("websocket", "fail", f"no WebSocket opens: {notice.detail}", UPGRADE_ADVICE)
+    advice = UPGRADE_ADVICE if notice.kind == "refused" else "the log of the hub, or of a proxy in between, says why"
+    return Check("websocket", "fail", f"no WebSocket opens: {notice.detail}", advice)
 
 
 async def _first_notice(settings: hub_stream.Settings, ca_file: Path | None) -> Notice:

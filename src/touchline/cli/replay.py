@@ -43,7 +43,7 @@ def command(
 
 
 def _play(hub: HubClient, path: Path, speed: float | None, *, loop: bool, keep_ids: bool, as_json: bool) -> None:
-    from touchline.sandbox import replay
+    from touchline.sandbox.replay import run
 
     with progress_bar("replaying") as progress:
         task = progress.add_task("replaying", total=None)
@@ -51,7 +51,7 @@ def _play(hub: HubClient, path: Path, speed: float | None, *, loop: bool, keep_i
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        summary = replay.run(hub, path, speed=speed, loop=loop, keep_ids=keep_ids, progress=show)
+        summary = run(hub, path, speed=speed, loop=loop, keep_ids=keep_ids, progress=show)
     if as_json:
         print_json(summary)
     else:

@@ -111,7 +111,7 @@ def _parameter(feed: str, field: msgspec.structs.FieldInfo, hint: Any) -> inspec
         *names,
         metavar=option.upper().replace("-", "_") if base is not bool else None,
         help=described[0].upper() + described[1:] + ("; may repeat." if repeats else "."),
-        envvar=f"TOUCHLINE_{feed}_{option}".replace("-", "_").upper(),
+        envvar=f"TOUCHLINE_TAIL_{feed}_{option}".replace("-", "_").upper(),
         show_default=not repeats and field.default not in ("", 0, False),
     )
     if repeats:
@@ -171,7 +171,8 @@ async def _follow(
             shown = 0
             async for item in items:
                 if isinstance(item, Notice):
-                    note(f"-- {item.kind}: {item.detail}")
+                    if item.kind != "refused":  # said as the error that it is
+                        note(f"-- {item.kind}: {item.detail}")
                     continue
                 show(item)
                 shown += 1

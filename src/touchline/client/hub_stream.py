@@ -124,7 +124,8 @@ class HubStream:
         elif was_open:
             self._retry(now, "the line broke" if code in (None, 1006) else f"closed with {code} {reason}".rstrip())
         else:
-            self._retry(now, f"the hub cannot be reached: {reason or status or 'no answer'}")
+            answer = "failed" if status is None else f"was answered {status}"
+            self._retry(now, f"the WebSocket handshake {answer}: {reason or 'no answer'}")
 
     def events_received(self) -> list[ClientWish]:
         """The wishes and messages since the last call."""

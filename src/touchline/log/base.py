@@ -144,8 +144,8 @@ class EventLog(Protocol):
         """Every stream of a feed."""
 
     async def offset_before(self, feed: str, subject: str, seq: int) -> int:
-        """The offset after which reading gives the stream's records from ``seq`` on; the head when ``seq`` is beyond the
-        newest, and not below ``floor``."""
+        """The offset after which reading gives the stream's records from ``seq`` on; the head when ``seq`` is beyond
+        the newest, and not below ``floor``."""
 
     async def offset_at(self, appended_at: int) -> int:
         """The offset after which reading gives the records appended at that time (ns) or later; not below ``floor``."""
@@ -166,7 +166,8 @@ class EventLog(Protocol):
         """Store snapshots (one never replaces a later one)."""
 
     async def streams_to_trim(self, through: int) -> Sequence[StreamInfo]:
-        """Streams with kept records at or below the offset whose checkpoint is not that far: fold them before trimming."""
+        """Streams with kept records at or below the offset whose checkpoint is not that far: fold them before
+        trimming."""
 
     async def trim(self, through: int) -> int:
         """Remove every record at or below the offset; returns how many. In bounded steps, off the append path."""
@@ -202,7 +203,10 @@ class KeyValue(Protocol):
         """All entries of a bucket."""
 
     async def put(self, bucket: str, key: str, value: bytes, *, revision: int | None = None) -> int:
-        """Write; with ``revision`` only over that one (0: only when absent). Returns the new one. Raises RevisionConflict."""
+        """Write; with ``revision`` only over that one (0: only when absent). Returns the new one.
+
+        Raises RevisionConflict.
+        """
 
     async def put_many(self, bucket: str, values: Mapping[str, bytes]) -> None:
         """Write several whatever was there, in one transaction."""
@@ -211,4 +215,5 @@ class KeyValue(Protocol):
         """Remove; whether it was there."""
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Call ``watcher`` on the event loop after every change from now on, ours or another node's; returns what ends it."""
+        """Call ``watcher`` on the event loop after every change from now on, another node's or ours (then before the
+        call that made it returns); returns what ends it."""

@@ -12,8 +12,7 @@ P = ParamSpec("P")
 
 
 class Followers(Generic[P]):
-    """Callbacks, called in the order in which they came. One that raises is logged; the others are called all the same.
-    """
+    """Callbacks, called in the order in which they came. One that raises is logged and does not stop the others."""
 
     def __init__(self) -> None:
         self._callbacks: dict[object, Callable[P, None]] = {}

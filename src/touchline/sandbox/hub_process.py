@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -25,6 +26,10 @@ def touchline_command() -> list[str]:
     if script.is_file():
         return [str(script)]
     return [sys.executable, "-c", "import sys; from touchline.cli import main; sys.exit(main())"]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class HubProcess:
@@ -106,7 +111,7 @@ class HubProcess:
             if file is None and self._data.is_dir():
                 # Opened late: the hub makes its data directory, with the right mode.
                 with contextlib.suppress(OSError):
-                    file = (self._data / LOG_FILE).open("wb", buffering=0)
+                    file = open(self._data / LOG_FILE, "wb", buffering=0, opener=_private)  # noqa: SIM115 - open as long as the hub
                     file.writelines(f"{line}\n".encode() for line in list(self._words)[:-1])
             if file is not None:
                 file.write(raw)

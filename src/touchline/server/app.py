@@ -28,6 +28,7 @@ from touchline.errors import ConfigError, LogError, TouchlineError
 from touchline.feeds import registry
 from touchline.feeds.base import Operation
 from touchline.log.directory import Directory
+from touchline.log.entries import Role
 from touchline.log.sqlite import SqliteLog
 from touchline.server import config
 from touchline.server.config import Settings
@@ -113,10 +114,11 @@ class Running:
 
     async def _first_keys(self, directory: Directory) -> None:
         """The first start makes an admin's and a publisher's key and leaves each in a file of mode 0600."""
-        for role in ("admin", "publisher"):
+        roles: tuple[Role, ...] = ("admin", "publisher")
+        for role in roles:
             path = self.settings.data_dir / f"{role}.key"
             name = f"{role}.key"
-            if path.exists() or any(key.name == name and key.revoked_at is None for key in directory.keys()):
+            if path.exists() or any(key.name == name and key.revoked_at is None for key in directory.keys()):  # noqa: SIM118
                 continue
             _, plain = await directory.create_key(role, name, (), ())
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -305,6 +307,7 @@ def serve(overrides: Mapping[str, object]) -> int:
         logging.INFO if settings.log_level.lower() == "debug" else logging.WARNING
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # what it logs are the faults of peers
     _raise_file_limit()
     try:
         uvloop.run(_run(settings))

@@ -75,11 +75,14 @@ class HttpConnection(HttpToolsProtocol):
                 return
         try:
             self.parser.feed_data(data)
+            return
         except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self._hand_over(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
         except httptools.HttpParserError:
             self._refuse(400, "not a valid HTTP/1.1 request")
+            return
+        if self._should_upgrade():
+            self._hand_over(rest)
 
     def on_message_begin(self) -> None:
         """A new request: its head is due."""
@@ -106,6 +109,9 @@ class HttpConnection(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
+    def _should_upgrade_to_ws(self) -> bool:
+        return True
+
     def _should_upgrade(self) -> bool:
         return not self._problem and super()._should_upgrade()
 
@@ -124,7 +130,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def _hand_over(self, rest: bytes) -> None:
         """The socket now belongs to a WebSocket connection; the parser's unread bytes go with it."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle: object = self.cycle
+        if cycle is not None and not self.cycle.response_complete:
             self._refuse(400, "an upgrade cannot follow an unanswered request")
             return
         self._stop_timer()

@@ -10,14 +10,13 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Mapping
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from touchline.delivery.fanout import Framing
-from touchline.feeds.base import EndReason, Feed, Grants, Identify, WebSocketSurface
+from touchline.feeds.base import EndReason, Feed, Identify, Member, WebSocketSurface
 from touchline.model import Position, Record
 from touchline.server.config import Settings
 from touchline.server.hub import Hub
@@ -29,14 +28,13 @@ _RECHECK_TICKS: Final = 2
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whom a session acts for, with the rights it began with."""
+    """Whom a session acts for. ``member`` is the partner as it was when the session began; None for an admin."""
 
     feed: str
     partner: str | None
     token: str | None
     key_id: str | None
-    grants: Grants
-    options: Mapping[str, str] = {}
+    member: Member | None = None
 
 
 class Session(Protocol):
@@ -107,31 +105,28 @@ class Sessions:
 
     def identity(self, feed: str, wish: Identify) -> Identity:
         """Whom a session acts for, as of now."""
-        grants, options = self._rights(feed, wish.partner)
-        return Identity(feed, wish.partner, wish.token, wish.key_id, grants, options)
+        member = None if wish.partner is None else self.hub.directory.member(feed, partner=wish.partner)
+        return Identity(feed, wish.partner, wish.token, wish.key_id, member)
 
-    def _rights(self, feed: str, partner: str | None) -> tuple[Grants, Mapping[str, str]]:
-        member = self.hub.directory.member(feed, partner=partner) if partner is not None else None
-        return ({}, {}) if member is None else (member.grants, member.options)
-
-    def check(self, identity: Identity) -> EndReason | None:
-        """Why a session of this identity must end now, or None. Changed rights end it as one that may come back."""
+    def _why_end(self, identity: Identity, good_keys: frozenset[str]) -> EndReason | None:
+        """Why a session must end now, or None. Changed rights end it as one that may come back with the new ones."""
         directory = self.hub.directory
         if identity.token is not None and directory.find_token(identity.token) is None:
             return EndReason.REVOKED
-        if identity.key_id is not None and not directory.key_is_good(identity.key_id):
+        if identity.partner is None:
+            return EndReason.REVOKED if identity.key_id is not None and identity.key_id not in good_keys else None
+        member = directory.member(identity.feed, partner=identity.partner)
+        if member is None or identity.member is None or member.credentials != identity.member.credentials:
             return EndReason.REVOKED
-        if identity.partner is not None:
-            if directory.member(identity.feed, partner=identity.partner) is None:
-                return EndReason.REVOKED
-            if self._rights(identity.feed, identity.partner) != (identity.grants, identity.options):
-                return EndReason.SHUTDOWN
+        if (member.grants, member.options) != (identity.member.grants, identity.member.options):
+            return EndReason.SHUTDOWN
         return None
 
     def recheck(self, *_: str) -> None:
         """Look at every session again; called when the directory changed, and every few seconds for expiry."""
+        good_keys = frozenset(key.id for key in self.hub.directory.keys() if key.revoked_at is None)  # noqa: SIM118
         for session in list(self._open):
-            if session.identity is not None and (reason := self.check(session.identity)) is not None:
+            if session.identity is not None and (reason := self._why_end(session.identity, good_keys)) is not None:
                 session.end(reason)
 
     def tick(self) -> None:

@@ -115,10 +115,12 @@ class WebSocketConnection(asyncio.Protocol):
         self._route, params = found
         surface = self._route.surface
         self._request = msgspec.structs.replace(self._request, path_params=params)
-        self._protocol = ServerProtocol(
-            select_subprotocol=self._select_subprotocol,
-            max_size=surface.max_message_bytes,
-        )
+
+        def select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+            del protocol
+            return next((name for name in offered if name in surface.subprotocols), None)
+
+        self._protocol = ServerProtocol(select_subprotocol=select, max_size=surface.max_message_bytes)
         self._early = rest
         self._protocol.receive_data(head)
         events = self._protocol.events_received()
@@ -141,11 +143,6 @@ class WebSocketConnection(asyncio.Protocol):
             return
         self._session = surface.open(self._request, secrets.token_bytes, self._sessions.hub.now())
         self._carry_out()
-
-    def _select_subprotocol(self, protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        del protocol
-        known = self._route.surface.subprotocols if self._route else ()
-        return next((name for name in offered if name in known), None)
 
     def _refuse(self, response: HttpResponse) -> None:
         assert self._protocol is not None

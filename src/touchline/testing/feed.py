@@ -6,7 +6,6 @@ skips its tests. pytest collects the ``test_…`` methods of the subclass.
 
 from __future__ import annotations
 
-import base64
 import importlib
 import importlib.util
 import re
@@ -17,13 +16,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from touchline.errors import RemoteProtocolError
 from touchline.feeds import registry
 from touchline.feeds.base import (
     Accept,
     Ask,
     Close,
-    EndReason,
     EndpointView,
+    EndReason,
     Feed,
     Instant,
     Refuse,
@@ -73,7 +73,7 @@ class FeedSuite:
         """What a subscriber that has received this message hands back; None when the message has no such number."""
         raise NotImplementedError
 
-    def settings(self, hub: MemoryHub) -> object:
+    def settings(self, hub: MemoryHub) -> object:  # noqa: ARG002 - for subclasses
         """Settings of the client role for the same subscription."""
         pytest.skip("no client settings given")
 
@@ -190,7 +190,7 @@ class FeedSuite:
         if self.feed.webhook is not None:
             codec, endpoint = self.feed.webhook, self.endpoint()
             prepared = codec.prepare(record, codec.variant(endpoint)) if codec.wants(record, endpoint) else None
-            found.append(prepared and codec.finish(prepared, endpoint, "m1", Instant(0, 0.0)).body)
+            found.append(None if prepared is None else codec.finish(prepared, endpoint, "m1", Instant(0, 0.0)).body)
         return [each.encode() if isinstance(each, str) else each for each in found if each is not None]
 
     def test_encoding_is_pure(self) -> None:
@@ -306,8 +306,6 @@ class FeedSuite:
         if codec is None:
             pytest.skip("no webhooks")
         endpoint, hub = self.endpoint(), self.filled()
-        from touchline.errors import RemoteProtocolError
-
         for record in hub.stored:
             prepared = codec.prepare(record, codec.variant(endpoint)) if codec.wants(record, endpoint) else None
             if prepared is None:
@@ -353,8 +351,3 @@ class FeedSuite:
         subject = hub.stored[0].event.subject
         hub.publish(f"{self.feed_name}.something_new", subject, b'[1,{"a":null}]')
         assert msgspec.json.decode(fold.view(hub.fold(subject)))
-
-
-def unwrap_base64(text: bytes) -> bytes:
-    """For ``payload``: base64 text decoded."""
-    return base64.b64decode(text)

@@ -105,7 +105,7 @@ class Line:
         return self.messages[before:]
 
     def read(self) -> list[str | bytes]:
-        """All messages that are due from the log and of the state lane; the session is ended when nothing more comes."""
+        """All messages that are due, from the log and of the state lane; ends the session when nothing more comes."""
         before = len(self.messages)
         over = False
         for number, follow in list(self.follows.items()):
@@ -190,12 +190,10 @@ class RolePair:
         ``cuts`` says, one number a connection; later connections hold.
         """
         for _ in range(rounds):
-            if self._step(cuts) or self.client.close_reason is not None:
-                if self.client.close_reason is not None:
-                    return
+            if self._step(cuts):
                 continue
             deadline = self.client.deadline()
-            if deadline is None or self.line is not None:
+            if self.client.close_reason is not None or deadline is None or self.line is not None:
                 return
             self.hub.advance(max(0.0, deadline - self.hub.monotonic) + 0.001)
             self.client.tick(self.hub.now())

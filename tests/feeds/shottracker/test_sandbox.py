@@ -127,7 +127,7 @@ def test_players_are_smooth(seed: int) -> None:
         if at >= 0 and event.at - at == 100_000_000:
             moved = (now[0] - place[0], now[1] - place[1])
             if step is not None:
-                assert math.dist(moved, step) <= 80
+                assert math.dist(moved, step) <= 75
         last[data["id"]] = (event.at, now, moved)
 
 

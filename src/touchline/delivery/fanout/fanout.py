@@ -178,7 +178,12 @@ class Fanout:
                 entry = self._tail.add(record)
                 self.dispatched = max(self.dispatched, record.offset)
             for group in self._groups.of(record):
-                frame = self._frame(entry, group.framing, group.selector.variant)
+                try:
+                    frame = self._frame(entry, group.framing, group.selector.variant)
+                except Exception:
+                    _log.exception("a record could not be encoded", extra={"framing": group.framing.name})
+                    self._fail(group)
+                    continue
                 if frame is None:
                     continue
                 touched[group] = None
@@ -204,6 +209,11 @@ class Fanout:
                     reader.sink.end(EndReason.FINISHED)
         self._dispatching = False
         self._settle()
+
+    def _fail(self, group: Group) -> None:
+        """Our own error must not become a silent gap: the group's readers are ended and may resume."""
+        for reader in (*group.solo, *group.checked):
+            reader.sink.end(EndReason.FAULT)
 
     def _frame(self, entry: Entry, framing: Framing, variant: object) -> bytes | None:
         key = (framing.name, variant)
@@ -311,7 +321,11 @@ class Fanout:
         ready, self._ready = self._ready, []
         for index, reader in enumerate(ready):
             reader.queued = False
-            self._pull(reader)
+            try:
+                self._pull(reader)
+            except Exception:
+                _log.exception("a session's catch-up failed", extra={"framing": reader.framing.name})
+                reader.sink.end(EndReason.FAULT)
             if self._clock.monotonic() > deadline:
                 self._ready = ready[index + 1 :] + self._ready
                 break

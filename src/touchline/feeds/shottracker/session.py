@@ -110,7 +110,7 @@ class LiveSession:
         asked = frozenset(every(request.query, "source")) - {""}
         if asked:
             # Unknown names are ignored, unless nothing is left (sheet §8.2, OUR CHOICE).
-            self._sources = asked & SOURCES.keys()
+            self._sources = frozenset(asked & SOURCES.keys())
             if not self._sources:
                 self._refuse(400, NO_SOURCE)
                 return

@@ -120,6 +120,13 @@ def connect_checkpointer(path: Path, wal_keep_bytes: int, vfs: str | None = None
     return connection
 
 
+def used_bytes(connection: apsw.Connection) -> int:
+    """What the database holds. The file does not shrink: what retention has freed is used again first."""
+    pages: int = connection.pragma("page_count") - connection.pragma("freelist_count")
+    size: int = connection.pragma("page_size")
+    return pages * size
+
+
 def migrate(connection: apsw.Connection) -> None:
     """Bring the schema forward to this version, each script in one transaction.
 

@@ -344,9 +344,7 @@ class SqliteLog:
 
     async def trim_point(self, *, appended_before: int | None, max_bytes: int | None) -> int:
         """See EventLog. By size it is an estimate, a little at a time; ask again after trimming."""
-        figures = self._figures()
-        excess = 0 if max_bytes is None else figures.used_bytes - max_bytes
-        return await self._readers.run(Reader.trim_point, appended_before, excess, self._head)
+        return await self._readers.run(Reader.trim_point, appended_before, max_bytes, self._head)
 
     async def backup(self, path: str) -> None:
         """See EventLog. The target must not exist."""

@@ -18,7 +18,7 @@ import msgspec
 
 from touchline.errors import LogUnavailable, PositionGone
 from touchline.log.base import Checkpoint, Page, StreamInfo
-from touchline.log.sqlite.database import as_log_error
+from touchline.log.sqlite.database import as_log_error, used_bytes
 from touchline.log.sqlite.queries import query
 from touchline.model import NO_EXTENSIONS, Event, Lane, Record
 
@@ -27,6 +27,7 @@ _FIRST_CHUNK: Final = 64
 _SCAN: Final = 100_000
 """A filtered reading looks at so many offsets per step, and at no more than ten such steps."""
 _NEWEST_STATES: Final = 2_000
+_PAGE_BYTES: Final = 4096
 _SIZE_STEP: Final = 500
 _SIZE_STEPS: Final = 200
 _CACHED_NAMES: Final = 100_000
@@ -165,14 +166,15 @@ class Reader:
             row = self._get("first_from", low)
             return max(last if row is None or row[0] > last else int(row[0]) - 1, floor)
 
-    def trim_point(self, appended_before: int | None, excess_bytes: int, last: int) -> int:
+    def trim_point(self, appended_before: int | None, max_bytes: int | None, last: int) -> int:
         """See EventLog."""
         with self._snapshot():
             point = floor = self._meta("floor")
             if appended_before is not None:
                 point = self.offset_at(appended_before, last)
-            if excess_bytes > 0:
-                point = max(point, self._after_bytes(floor, excess_bytes, last))
+            excess = 0 if max_bytes is None else used_bytes(self.connection) - max_bytes
+            if excess > 0:
+                point = max(point, self._after_bytes(floor, excess, last))
             removed = self._get("last_through", min(point, last))
             return max(floor, removed or 0)
 
@@ -184,7 +186,7 @@ class Reader:
                 if offset > last:
                     return position
                 position = offset
-                wanted -= size
+                wanted -= _space(size)
                 if wanted <= 0:
                     return position
             if not rows:
@@ -271,6 +273,14 @@ class Reader:
 
     def _get(self, name: str, *arguments: int | str) -> Any:
         return self.connection.execute(query(name), arguments).get
+
+
+def _space(size: int) -> int:
+    """About what a record of so many bytes takes of the file's pages: rather too much, so that retention takes
+    rather too little at a time.
+    """
+    per_page = _PAGE_BYTES // (size + 8)
+    return _PAGE_BYTES // per_page if per_page else (size // _PAGE_BYTES + 2) * _PAGE_BYTES
 
 
 def _stream_info(feed: str, subject: str, first: int | None, last: int, last_offset: int) -> StreamInfo:

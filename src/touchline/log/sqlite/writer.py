@@ -20,7 +20,7 @@ import msgspec
 from touchline.clock import Clock
 from touchline.errors import LogError, LogUnavailable, TouchlineError
 from touchline.log.sqlite.appending import RESERVE, Append, Counters, Plan
-from touchline.log.sqlite.database import as_log_error, connect_writer, migrate
+from touchline.log.sqlite.database import as_log_error, connect_writer, migrate, used_bytes
 from touchline.log.sqlite.queries import query
 from touchline.model import Record
 
@@ -244,7 +244,7 @@ class Writer:
             raise
         plan.committed()
         self._counters.reserved = reserved
-        self._measure(connection, begun)
+        self._measure(connection, begun, sum(job.size for job in appends))
         return self._outcome(group, results, plan.records)
 
     def _call(self, connection: apsw.Connection, call: Call[Any]) -> Any:
@@ -278,18 +278,15 @@ class Writer:
             sum(job.size for job in appends),
         )
 
-    def _measure(self, connection: apsw.Connection, begun: float) -> None:
+    def _measure(self, connection: apsw.Connection, begun: float, size: int) -> None:
         figures = self.figures
         figures.last_commit_seconds = self._clock.monotonic() - begun
         figures.commit_seconds += figures.last_commit_seconds
         figures.commits += 1
         figures.records = self._counters.records
-        if figures.commits % 16 == 1:
-            self._measure_size(connection)
-
-    def _measure_size(self, connection: apsw.Connection) -> None:
-        pages = connection.pragma("page_count") - connection.pragma("freelist_count")
-        self.figures.used_bytes = pages * connection.pragma("page_size")
+        figures.used_bytes += size  # a guess that is put right every so often, and whenever retention has worked
+        if not size or figures.commits % 16 == 0:
+            figures.used_bytes = used_bytes(connection)
 
     def _broken(self, group: list[Job], error: Exception) -> None:
         if not self._failing:
@@ -331,7 +328,7 @@ class Writer:
         self._counted = self._counters.records
         self._synced = True
         self.figures.records = self._counters.records
-        self._measure_size(connection)
+        self.figures.used_bytes = used_bytes(connection)
 
     def _reopen(self) -> None:
         """A new connection, and a synced commit at once: it overwrites in the WAL what a failed sync may have left

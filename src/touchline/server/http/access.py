@@ -6,7 +6,7 @@ import msgspec
 
 from touchline.feeds.base import Admission
 from touchline.feeds.hub.selection import presented_key
-from touchline.log.directory import Key
+from touchline.log.entries import Key
 from touchline.server.hub import Hub
 from touchline.wire.http import HttpRequest, HttpResponse, problem
 

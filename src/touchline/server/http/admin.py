@@ -7,13 +7,13 @@ tokens at once (``sessions`` looks again whenever the directory changes).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from touchline.errors import AlreadyExists, NotFound
 from touchline.feeds.base import Answered, Feed, Operation, Parameter
-from touchline.log.directory import Key, Partner
+from touchline.log.entries import Key, Partner
 from touchline.server.http.access import require
 from touchline.server.hub import Hub
 from touchline.wire import rfc3339
@@ -53,7 +53,7 @@ class Minted(msgspec.Struct):
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
     """A key's role and scope; empty lists do not narrow. A source ending in * takes every source that begins so."""
 
-    role: str
+    role: Literal["admin", "publisher"]
     name: str = ""
     feeds: list[str] = []
     sources: list[str] = []
@@ -234,8 +234,6 @@ class Admin:
 
     async def _create_key(self, request: HttpRequest) -> HttpResponse:
         new = msgspec.json.decode(request.body, type=NewKey)
-        if new.role not in ("admin", "publisher"):
-            raise ValueError("role is admin or publisher")
         unknown = [name for name in new.feeds if name not in self._hub.feeds]
         if unknown:
             raise ValueError(f"unknown feed {unknown[0][:64]!r}; feeds are {', '.join(self._hub.feeds)}")

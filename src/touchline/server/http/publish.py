@@ -15,7 +15,7 @@ import msgspec
 
 from touchline.errors import Conflict, EventProblem
 from touchline.feeds.base import Answered, Operation, Parameter
-from touchline.log.directory import Key
+from touchline.log.entries import Key
 from touchline.model import Event, Lane, Position
 from touchline.server.http.access import require
 from touchline.server.hub import Hub
@@ -215,11 +215,6 @@ def _line(line: bytes) -> _Item:
 
 
 def _out_of_scope(event: Event, key: Key) -> str:
-    if key.feeds and event.feed not in key.feeds:
-        return "type"
-    if key.sources and not any(
-        event.source == source or (source.endswith("*") and event.source.startswith(source[:-1]))
-        for source in key.sources
-    ):
-        return "source"
-    return ""
+    if key.may_publish(event.feed, event.source):
+        return ""
+    return "type" if key.feeds and event.feed not in key.feeds else "source"
