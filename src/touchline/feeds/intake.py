@@ -13,7 +13,6 @@ import msgspec
 
 from touchline.feeds.base import EventType, Feed
 from touchline.model import Event, Lane
-from touchline.wire import rfc3339
 from touchline.wire.cloudevents import Envelope, Problem
 
 HUB_FEED: Final = "hub"
@@ -36,7 +35,7 @@ class Intake:
             return ("type", f"{envelope.type[:64]!r} names no feed; a type is <feed>.<event>, feeds are {names}")
         if feed == HUB_FEED:
             return ("type", "events of the hub are made by the hub alone")
-        occurred_at = received_at if envelope.time is None else rfc3339.parse(envelope.time)
+        occurred_at = received_at if envelope.occurred_at is None else envelope.occurred_at
         found = self._kinds.get(envelope.type)
         if found is None:
             return Event(

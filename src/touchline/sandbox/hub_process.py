@@ -111,7 +111,7 @@ class HubProcess:
             if file is None and self._data.is_dir():
                 # Opened late: the hub makes its data directory, with the right mode.
                 with contextlib.suppress(OSError):
-                    file = open(self._data / LOG_FILE, "wb", buffering=0, opener=_private)  # noqa: SIM115 - open as long as the hub
+                    file = open(self._data / LOG_FILE, "ab", buffering=0, opener=_private)  # noqa: SIM115 - open as long as the hub
                     file.writelines(f"{line}\n".encode() for line in list(self._words)[:-1])
             if file is not None:
                 file.write(raw)

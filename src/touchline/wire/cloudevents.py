@@ -35,7 +35,9 @@ _NAMED: Final = frozenset(
     {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"}
 )
 _MAX_TEXT: Final = {"id": 512, "source": 2048, "type": 256, "subject": 1024, "time": 64}
-_JSON_CONTENT: Final = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?\Z|text/json\s*(?:;.*)?\Z", re.I | re.S)
+_JSON_CONTENT: Final = re.compile(
+    r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?\Z|text/json\s*(?:;.*)?\Z", re.IGNORECASE | re.DOTALL
+)
 _NO_DATA: Final = msgspec.Raw()
 
 Problem = tuple[str, str]
@@ -43,7 +45,7 @@ Problem = tuple[str, str]
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """A well-formed CloudEvent; ``data`` is JSON text ('' when absent)."""
+    """A well-formed CloudEvent; ``data`` is JSON text, ``occurred_at`` its time in UTC nanoseconds."""
 
     id: str
     source: str
@@ -51,6 +53,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     subject: str
     data: bytes
     time: str | None = None
+    occurred_at: int | None = None
     extensions: Mapping[str, ExtensionValue] = {}
 
 
@@ -72,6 +75,8 @@ _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _value: Final = msgspec.json.Decoder().decode
 _text: Final = msgspec.json.Encoder().encode
+_plain_text: Final = re.compile(r"[!-~]{1,200}\Z").match
+_plain_source: Final = re.compile(r"[!#-;=?-\[\]_a-z~]{1,200}\Z").match
 
 
 def decode(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
@@ -82,22 +87,19 @@ def decode(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
         return _decode_carefully(body)
     if (
         plain.specversion != "1.0"
-        or not plain.id
-        or not plain.source
-        or not plain.subject
-        or len(plain.id) > 200
-        or len(plain.source) > 200
-        or not (plain.id + plain.source + plain.subject).isascii()
-        or not (plain.id + plain.source + plain.subject).isprintable()
+        or _plain_text(plain.id) is None
+        or _plain_text(plain.subject) is None
+        or _plain_source(plain.source) is None
         or not (plain.datacontenttype is None or plain.datacontenttype == "application/json")
     ):
         return _decode_carefully(body)
+    occurred_at = None
     if plain.time is not None:
         try:
-            rfc3339.parse(plain.time)
+            occurred_at = rfc3339.parse(plain.time)
         except ValueError:
             return _decode_carefully(body)
-    return Envelope(plain.id, plain.source, plain.type, plain.subject, bytes(plain.data), plain.time)
+    return Envelope(plain.id, plain.source, plain.type, plain.subject, bytes(plain.data), plain.time, occurred_at)
 
 
 def _decode_carefully(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
@@ -145,9 +147,10 @@ def from_attributes(attributes: Mapping[str, Any], data: bytes) -> Envelope | li
     if isinstance(source, str) and _NOT_IN_URI.search(source):
         problems.append(("source", "is not a URI-reference"))
     time = attributes.get("time")
+    occurred_at = None
     if time is not None:
         try:
-            rfc3339.parse(time if isinstance(time, str) else "")
+            occurred_at = rfc3339.parse(time if isinstance(time, str) else "")
         except ValueError as error:
             problems.append(("time", str(error)))
     content_type = attributes.get("datacontenttype")
@@ -183,6 +186,7 @@ def from_attributes(attributes: Mapping[str, Any], data: bytes) -> Envelope | li
         attributes["subject"],
         data,
         time,
+        occurred_at,
         extensions,
     )
 
