@@ -186,14 +186,14 @@ def _merge(values: dict[str, Any], more: Mapping[str, Any], origin: str) -> None
 
 
 def _from_environment(values: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Settings among the variables; those that the client commands read (URL, KEY, KEY_FILE, CA_FILE) are not ours."""
+    """Settings among the variables; those that the client commands read (URL, KEY, …, TAIL_<FEED>_<OPTION>) are not ours."""
     found: dict[str, Any] = {}
     others = {"url", "key", "key_file", "ca_file", "config"}
     for variable, text in environment.items():
         if not variable.startswith("TOUCHLINE_"):
             continue
         key = variable.removeprefix("TOUCHLINE_").lower()
-        if key in others:
+        if key in others or key.startswith("tail_"):
             continue
         if key not in values:
             raise ConfigError(f"{variable} names no setting")

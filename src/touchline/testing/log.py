@@ -120,6 +120,14 @@ class LogSuite:
         assert (await log.append([event("b")])).accepted == 1
         assert [record.seq for record in shown] == [2]
 
+    async def test_2_a_conflict_in_the_state_lane_counts_as_well(self, log: EventLog) -> None:
+        await log.append([state("s", data=b"1"), event("a")])
+        with pytest.raises(Conflict) as caught:
+            await log.append([event("b"), state("s", data=b"2"), event("a", data=b"{}"), state("t")])
+        assert caught.value.indexes == (1, 2)
+        assert ids(await read_all(log)) == ["s", "a"]
+        assert (await log.append([event("b"), state("t")])).accepted == 2
+
     async def test_2_conflicts_can_be_left_out(self, log: EventLog) -> None:
         await log.append([event("a"), state("s", "k", data=b"1")])
         appended = await log.append(

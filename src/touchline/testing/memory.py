@@ -67,6 +67,7 @@ class MemoryHub:
         self.feed = feed
         self.members = list(members)
         self.stored: list[Record] = []
+        self._counters: dict[str, int] = {}
         self.tokens: dict[str, Token] = {}
         self.failures: list[tuple[str, str]] = []
         self.locked: dict[str, float] = {}
@@ -106,7 +107,7 @@ class MemoryHub:
         """Append an event."""
         seq = 0
         if event.lane is Lane.EVENT:
-            seq = 1 + sum(1 for record in self.stream(event.subject) if record.seq)
+            seq = self._counters[event.subject] = self._counters.get(event.subject, 0) + 1
         record = Record(len(self.stored) + 1, seq, self.wall_ns, event)
         self.stored.append(record)
         return record

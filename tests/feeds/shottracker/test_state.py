@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from touchline.feeds.base import Instant
+from touchline.feeds.base import Instant, SandboxOptions
+from touchline.feeds.shottracker import FEED
 from touchline.feeds.shottracker import game as game_module
 from touchline.feeds.shottracker.game import GameState
 from touchline.feeds.shottracker.messages import BroadcastSummary, SummaryTeam
@@ -307,6 +309,28 @@ def test_a_team_of_the_same_name_as_a_stream_is_no_game() -> None:
     hub = new_hub()
     hub.publish("shottracker.team", "461", payload("synthetic_team"))
     assert not hub.fold("461").known
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_simulated_game_adds_up(seed: int) -> None:
+    assert FEED.sandbox is not None
+    hub = new_hub()
+    said: dict[str, float] = {}
+    for event in FEED.sandbox.simulate(random.Random(seed), SandboxOptions(T0 * 10**6, subject=GAME)):
+        if event.type == "shottracker.location" or event.subject != GAME:
+            continue
+        hub.publish(event.type, event.subject, event.data)
+        totals = msgspec.json.decode(event.data).get("stats") if event.type.endswith("statsv2") else None
+        if totals and "TEAM_SCORE" in totals:
+            said[str(msgspec.json.decode(event.data)["team_id"])] = totals["TEAM_SCORE"]
+    state = hub.fold(GAME)
+    assert FOLD.is_over(state)
+    assert len(state.sessions) == 4
+    for team in state.sides():
+        assert team is not None
+        assert team.unattributed == 0
+        assert team.score == said[str(team.team_id)] == sum(team.periods.values())
+        assert team.score == sum(found.stats["PTS"].value for found in team.players.values() if "PTS" in found.stats)
 
 
 # --- anything ---

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from touchline.delivery.fanout.reader import Following, Framing, Reader
 from touchline.feeds.base import Selector
@@ -77,18 +77,20 @@ class Groups:
             if not self._by_stream.get(stream, True):
                 del self._by_stream[stream]
 
-    def of(self, record: Record) -> Iterator[Group]:
+    def of(self, record: Record) -> Sequence[Group]:
         """The groups that take a record."""
+        if not self._groups:
+            return ()
         event = record.event
+        found: list[Group] = []
         for shelf in (
             self._by_stream.get((event.feed, event.subject)),
             self._by_feed.get(event.feed),
             self._everywhere,
         ):
             if shelf:
-                for group in shelf:
-                    if group.selector.matches(record):
-                        yield group
+                found += [group for group in shelf if group.selector.matches(record)]
+        return found
 
     def followed_streams(self) -> list[tuple[str, str]]:
         """The streams that live readers name."""

@@ -51,13 +51,21 @@ class Tail:
     def add(self, record: Record) -> Entry:
         """Take the next record of the event lane; older ones leave when the bounds say so."""
         entry = Entry(record)
+        event = record.event
         self._entries.append(entry)
-        self._streams.setdefault(record.stream, deque()).append(entry)
-        self._bytes += len(record.event.data) + _OVERHEAD_BYTES
+        stream = self._streams.get((event.feed, event.subject))
+        if stream is None:
+            stream = self._streams[(event.feed, event.subject)] = deque()
+        stream.append(entry)
+        self._bytes += len(event.data) + _OVERHEAD_BYTES
         self.last = record.offset
+        if self._bytes > self._max_bytes or len(self._entries) > self._max_records:
+            self._shrink()
+        return entry
+
+    def _shrink(self) -> None:
         while len(self._entries) > self._max_records or (self._bytes > self._max_bytes and len(self._entries) > 1):
             self._drop_oldest()
-        return entry
 
     def _drop_oldest(self) -> None:
         entry = self._entries.popleft()

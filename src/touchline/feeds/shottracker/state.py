@@ -260,7 +260,8 @@ def _session(state: GameState, data: messages.Marker) -> Session:
 
 def _restart(state: GameState, seq: int) -> None:
     """A looping game begins anew: everything goes but its row and its counters (sheet §8.7)."""
-    fresh = GameState(state.subject, seq, state.seq, home_id=state.home_id, away_id=state.away_id, game=state.game)
+    fresh = GameState(state.subject, first_seq=seq, seq=state.seq, known=True)
+    fresh.home_id, fresh.away_id, fresh.game = state.home_id, state.away_id, state.game
     for name in state.__struct_fields__:
         setattr(state, name, getattr(fresh, name))
 

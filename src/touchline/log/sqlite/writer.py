@@ -189,7 +189,7 @@ class Writer:
             if self._connection is None:
                 self._reopen()
             try:
-                outcome = self._commit(group, checked=False)
+                outcome = self._commit(group, checked=_is_in_conflict(group))
             except apsw.ConstraintError:
                 outcome = self._commit(group, checked=True)
         except _FAULTS_OF_ONE as error:
@@ -371,3 +371,8 @@ class Writer:
         except (apsw.Error, LogError):
             _logger.warning("the log was not closed cleanly; the next start recovers it")
         self._drop_connection()
+
+
+def _is_in_conflict(group: Sequence[Job]) -> bool:
+    """Whether a batch is refused for its state-lane events already; then every index that conflicts is looked for."""
+    return any(isinstance(job, Append) and job.conflicts and not job.skip_conflicts for job in group)
