@@ -24,7 +24,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as scratch:
             rows += BENCHES[name](Path(scratch))
     for row in rows:
-        print(f"{row['work']}\n    {row['figure']}   against {row['baseline']}   ratio {row['ratio']}   target {row['target']}")
+        print(row["work"])
+        print(f"    {row['figure']}   against {row['baseline']}   ratio {row['ratio']}   target {row['target']}")
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     (results / "latest.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False))

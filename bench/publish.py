@@ -1,4 +1,4 @@
-"""Publishing against bare SQLite: NDJSON of 100, acknowledged durable; and single-event requests from 32 connections."""
+"""Publishing against bare SQLite: NDJSON of 100 acknowledged durable, and single events from 32 connections."""
 
 from __future__ import annotations
 
@@ -69,12 +69,11 @@ def requests(run: str, key: str, count: int, per_request: int, worker: int) -> l
     """Prepared POST requests of one connection."""
     made = []
     for number in range(count):
-        body = "".join(
-            EVENT % (f"{run}-{worker}-{number}", index, worker) for index in range(per_request)
-        ).encode()
+        body = "".join(EVENT % (f"{run}-{worker}-{number}", index, worker) for index in range(per_request)).encode()
         made.append(
             f"POST /hub/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
     return made
 

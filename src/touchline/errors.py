@@ -52,7 +52,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class EventProblem(msgspec.Struct, frozen=True):
-    """Why one event of a publish request was refused: ``index`` from 0, ``field`` as a dotted path ('' for the whole)."""
+    """Why one event of a publish request was refused: ``index`` from 0, ``field`` a dotted path ('' for the whole)."""
 
     index: int
     field: str

@@ -124,7 +124,7 @@ class Connection:
                 raise StopAsyncIteration
             await self._wait(self._role)
 
-    # --- carrying out wishes ---
+    # carrying out wishes
 
     async def _drain(self, role: ClientRole) -> None:
         for wish in role.events_received():
@@ -171,7 +171,7 @@ class Connection:
         if self._socket is not None:
             self._start("close", self._socket.close(wish.code))
 
-    # --- reporting what happened ---
+    # reporting what happened
 
     async def _wait(self, role: ClientRole) -> None:
         """Until something has happened and the role knows it, or its deadline has passed."""

@@ -117,7 +117,7 @@ class HubClient:
         """Close the connections."""
         self._sender.close()
 
-    # --- publishing and reading ---
+    # publishing and reading
 
     def publish(self, lines: Iterable[bytes], *, on_error: str = "fail") -> Published:
         """Append CloudEvents, one JSON text each, as they are; returns when they are durable.
@@ -177,7 +177,7 @@ class HubClient:
         """What the hub says of itself (admin key)."""
         return self._document("GET", "/hub/v1/status")
 
-    # --- partners ---
+    # partners
 
     def add_partner(
         self,
@@ -228,7 +228,7 @@ class HubClient:
         path = f"/hub/v1/partners/{_part(name)}"
         return self._document("DELETE", path if feed is None else f"{path}/feeds/{_part(feed)}")
 
-    # --- keys ---
+    # keys
 
     def create_key(self, role: str, name: str, *, feeds: Sequence[str] = (), sources: Sequence[str] = ()) -> Key:
         """A new key; ``feeds`` and ``sources`` narrow what a publisher may append."""
@@ -243,7 +243,7 @@ class HubClient:
         """End a key for good."""
         self.request("DELETE", f"/hub/v1/keys/{_part(key_id)}")
 
-    # --- one request ---
+    # one request
 
     def request(
         self,

@@ -30,7 +30,7 @@ class Instant(msgspec.Struct, frozen=True):
     monotonic: float
 
 
-# --- what a feed says about its events -------------------------------------------------------------------------------
+# what a feed says about its events
 
 
 class EventType(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     max_message_bytes: int | None = None
 
 
-# --- who may receive ------------------------------------------------------------------------------------------------
+# who may receive
 
 
 class Keep(enum.Enum):
@@ -105,7 +105,7 @@ class Form(enum.Enum):
     HEX = "hex"
     """40 lower-case hex digits"""
     UUID = "uuid"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105
     """43 URL-safe characters (256 bits)"""
 
 
@@ -119,13 +119,17 @@ class CredentialField(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A partner as one feed sees it: its name, grants, options, and its credentials by name (hashed ones as hex SHA-256)."""
+    """A partner as one feed sees it: name, grants, options, and credentials by name (hashed ones as hex SHA-256)."""
 
     partner: str
     feed: str
     grants: Grants
     credentials: Mapping[str, str]
     options: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        names = dict.fromkeys(self.credentials, "***")
+        return f"Member({self.partner!r}, {self.feed!r}, {self.grants!r}, {names!r}, {self.options!r})"
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -138,16 +142,20 @@ class Token(msgspec.Struct, frozen=True):
     subject: str
     expires_at: int | None
 
+    def __repr__(self) -> str:
+        about = f"{self.feed!r}, {self.partner!r}, {self.purpose!r}, {self.subject!r}, {self.expires_at!r}"
+        return f"Token('***', {about})"
+
 
 class Admission(msgspec.Struct, frozen=True):
-    """Who a native reader is: an admin (``partner`` None) or a hub partner with its grants. ``key_id`` for revocation."""
+    """Who a native reader is: an admin (``partner`` None) or a hub partner with its grants; ``key_id`` may be revoked."""
 
     key_id: str
     partner: str | None
     grants: Grants
 
 
-# --- WebSocket sessions, server role -----------------------------------------------------------------------------------
+# WebSocket sessions, server role
 
 
 class FindToken(msgspec.Struct, frozen=True):
@@ -349,7 +357,8 @@ class WebSocketSurface(msgspec.Struct, frozen=True):
     ``open`` begins a session from the upgrade request; ``entropy`` gives random bytes. ``encode`` makes the message of
     one record for one variant, or None when that variant has nothing of it; it is called once per record and variant,
     however many sessions there are. ``position`` is where a reader of this message may resume. ``is_last`` marks a
-    record after which its stream is over. ``idle_seconds``: end a session after so long without a frame either way.
+    record after which its stream is over; tokens of that stream end ``tokens_outlive_seconds`` later (None: they stay).
+    ``idle_seconds``: end a session after so long without a frame either way.
     """
 
     path: str
@@ -357,11 +366,12 @@ class WebSocketSurface(msgspec.Struct, frozen=True):
     encode: Callable[[Record, Any, Position], str | bytes | None]
     subprotocols: tuple[str, ...] = ()
     is_last: Callable[[Record], bool] | None = None
+    tokens_outlive_seconds: float | None = None
     idle_seconds: float | None = None
     max_message_bytes: int = 64 * 1024
 
 
-# --- webhooks --------------------------------------------------------------------------------------------------------
+# webhooks
 
 
 class EndpointView(msgspec.Struct, frozen=True):
@@ -424,7 +434,7 @@ class WebhookCodec(Protocol):
         """Consumer role: check over the raw bytes, in constant time, and decode. Raises RemoteProtocolError."""
 
 
-# --- REST -------------------------------------------------------------------------------------------------------------
+# REST
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -465,7 +475,7 @@ class Operation(msgspec.Struct, frozen=True):
     when_query: tuple[str, ...] = ()
 
 
-# --- ports: what the hub offers to a feed's http.py ----------------------------------------------------------------------
+# ports: what the hub offers to a feed's http.py
 
 
 class DirectoryPort(Protocol):
@@ -551,7 +561,7 @@ class Ports(Protocol):
         """A random UUID, for request ids."""
 
 
-# --- snapshots ------------------------------------------------------------------------------------------------------------
+# snapshots
 
 
 class SnapshotFold(Protocol, Generic[State]):
@@ -584,7 +594,7 @@ class SnapshotFold(Protocol, Generic[State]):
         """The seq at which a reader without a position begins (1 unless the stream runs in loops)."""
 
 
-# --- sandbox ---------------------------------------------------------------------------------------------------------------
+# sandbox
 
 
 class Dice(Protocol):
@@ -627,7 +637,7 @@ class SandboxSurface(msgspec.Struct, frozen=True):
     description: str
 
 
-# --- client role -------------------------------------------------------------------------------------------------------------
+# client role
 
 
 class Fetch(msgspec.Struct, frozen=True):
@@ -691,7 +701,7 @@ class ClientRole(Protocol):
         """A whole message came."""
 
     def closed(self, code: int | None, reason: str, now: Instant, status: int | None = None) -> None:
-        """The WebSocket closed (``code`` None: without a close frame) or its handshake was refused (HTTP ``status``)."""
+        """The WebSocket closed (``code`` None: no close frame) or its handshake was refused (HTTP ``status``)."""
 
     def events_received(self) -> list[ClientWish]:
         """The wishes and messages since the last call."""
@@ -715,7 +725,7 @@ class ClientSurface(msgspec.Struct, frozen=True):
     connect: Callable[[Any, Dice, Instant], ClientRole]
 
 
-# --- the feed ------------------------------------------------------------------------------------------------------------------
+# the feed
 
 
 class Feed(msgspec.Struct, frozen=True):

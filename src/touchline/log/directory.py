@@ -128,13 +128,19 @@ class Directory:
         grants: Mapping[str, Iterable[str]],
         options: Mapping[str, str] | None = None,
     ) -> None:
-        """Replace the grants, and the options if given. Raises NotFound."""
+        """Replace the grants, and the options if given. Raises NotFound.
+
+        Tokens were issued under the old grants: when these change, the tokens of that feed end.
+        """
+        before = self.partner(partner).members.get(feed)
 
         def change(old: Membership) -> Membership:
             kept = old.options if options is None else dict(options)
             return msgspec.structs.replace(old, grants=plain_grants(grants), options=kept)
 
         await self._change_member(partner, feed, change)
+        if before is not None and before.grants != plain_grants(grants):
+            await self._drop_tokens(partner, feed)
 
     async def suspend(self, name: str) -> None:
         """Make the partner, its credentials and tokens no good until ``resume``. Raises NotFound."""
@@ -280,6 +286,15 @@ class Directory:
             return msgspec.structs.replace(old, expires_at=expires_at)
 
         await self._update(TOKENS, self._index.token_entry(value), StoredToken, extend)
+
+    async def end_tokens(self, feed: str, subject: str, expires_at: int) -> None:
+        """Let the tokens of a stream that have no end yet end then: the stream is over."""
+        for token in [
+            token
+            for token in self._index.tokens.values()
+            if token.feed == feed and token.subject == subject and token.expires_at is None
+        ]:
+            await self.extend_token(token.value, expires_at)
 
     # secrets
 

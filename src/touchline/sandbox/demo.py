@@ -191,7 +191,7 @@ def _client(url: str, data: Path, role: str, *, retry_seconds: float = 30.0) -> 
     return HubClient(url, key, retry_seconds=retry_seconds)
 
 
-# --- partners ---
+# partners
 
 
 def make_partners(admin: HubClient, data: Path, wanted: list[tuple[str, str]]) -> list[Access]:

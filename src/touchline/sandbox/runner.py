@@ -136,7 +136,7 @@ class Runner:
             return None
         return max(0.0, now + BATCH_SECONDS - self._clock.monotonic())
 
-    # --- what is due ---
+    # what is due
 
     def _start(self) -> None:
         self._started = True
@@ -186,7 +186,7 @@ class Runner:
         }
         return msgspec.json.encode(envelope)
 
-    # --- getting it out ---
+    # getting it out
 
     def _flush(self) -> None:
         while self._backlog:

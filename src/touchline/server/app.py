@@ -14,13 +14,12 @@ import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 import uvloop
-from starlette.middleware.cors import CORSMiddleware
 
 from touchline.clock import Clock, SystemClock
 from touchline.delivery.fanout import Fanout, FanoutLimits
@@ -34,7 +33,7 @@ from touchline.server import config
 from touchline.server.config import Settings
 from touchline.server.connection import protocol_class
 from touchline.server.http.admin import Admin
-from touchline.server.http.asgi import Application, Receive, Scope, Send
+from touchline.server.http.asgi import Application
 from touchline.server.http.native import STREAM, NativeReading
 from touchline.server.http.openapi import asyncapi, openapi
 from touchline.server.http.publish import Publishing
@@ -146,6 +145,7 @@ class Running:
                 hub.fanout.tick()
                 sessions.tick()
                 hub.derive_states()
+                await hub.end_tokens()
                 await hub.snapshots.tick()
             except LogError:
                 _log.exception("the periodic work could not reach the log")
@@ -185,8 +185,8 @@ class Running:
         if self._event_log is not None:
             await self._event_log.close()
 
-    def application(self) -> Any:
-        """The ASGI application: our operations, the feeds' REST, and CORS."""
+    def application(self) -> Application:
+        """The ASGI application: our operations and the feeds' REST."""
         hub, sessions = self.hub, self.sessions
         native = NativeReading(hub, sessions)
         system = System(hub, sessions)
@@ -201,28 +201,25 @@ class Running:
                 operations += importlib.import_module(feed.http).operations(hub)
         system.openapi = openapi(operations, hub.public_url)
         system.asyncapi = asyncapi(hub.feeds.values(), hub.public_url)
-        application: Any = Application(sessions, operations, {STREAM: native.stream}, _no_lifespan)
-        if self.settings.cors_origin:
-            application = CORSMiddleware(
-                application,
-                allow_origins=list(self.settings.cors_origin),
-                allow_methods=["GET", "POST", "PUT", "DELETE"],
-                allow_headers=["*"],
-                expose_headers=["touchline-position", "touchline-more", "retry-after"],
-            )
-        return application
-
-
-async def _no_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-    del scope, receive, send
+        return Application(sessions, operations, {STREAM: native.stream})
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server without its signal handlers; it leaves them to ``_run``."""
+    """uvicorn's server without its signal handlers, which are ``_run``'s; says when it listens."""
+
+    def __init__(self, settings: uvicorn.Config, listening: Callable[[uvicorn.Server], None]) -> None:
+        super().__init__(settings)
+        self._listening = listening
 
     def capture_signals(self) -> Any:
         """Nothing is captured here."""
-        return suppress()
+        return nullcontext()
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._listening(self)
 
 
 async def _run(settings: Settings) -> None:
@@ -250,15 +247,12 @@ async def _run(settings: Settings) -> None:
             timeout_graceful_shutdown=5,
             ssl_certfile=settings.tls_cert or None,
             ssl_keyfile=settings.tls_key or None,
-        )
+        ),
+        lambda server: _announce(running, server),
     )
     serving = asyncio.create_task(server.serve())
     serving.add_done_callback(lambda _: stop.set())
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
-        if not serving.done():
-            _announce(running, server)
         await stop.wait()
         if serving.done():
             raise ConfigError(f"cannot listen on {settings.host}:{settings.port}; is the port in use?")

@@ -38,6 +38,8 @@ class HttpConnection(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_done = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._body_due = False
+        self._body_timer: asyncio.TimerHandle | None = None
         self._problem = ""
         if not self.sessions.admit(len(self.connections)):
             self._refuse(503, "too many connections, come back later", retry=True)
@@ -57,6 +59,9 @@ class HttpConnection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline."""
@@ -75,6 +80,7 @@ class HttpConnection(HttpToolsProtocol):
                 return
         try:
             self.parser.feed_data(data)
+            self._await_body()
             return
         except httptools.HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0] :]
@@ -83,6 +89,27 @@ class HttpConnection(HttpToolsProtocol):
             return
         if self._should_upgrade():
             self._hand_over(rest)
+
+    def _await_body(self) -> None:
+        """A body that did not come with its head has a deadline; most need none."""
+        if self._body_due and self._body_timer is None:
+            self._body_timer = self.loop.call_later(self.sessions.settings.body_seconds, self._body_late)
+
+    def _body_late(self) -> None:
+        self._body_timer = None
+        if self._body_due and not self.transport.is_closing():
+            if self.cycle.response_started:
+                self.transport.close()
+            else:
+                self._refuse(408, "the body of the request did not arrive in time")
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._body_due = False
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+        super().on_message_complete()
 
     def on_message_begin(self) -> None:
         """A new request: its head is due."""
@@ -93,6 +120,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check what the parser lets pass, then let uvicorn start the request."""
         self._head_done = True
+        self._body_due = True
         self._stop_timer()
         hosts = sum(1 for name, _ in self.headers if name == b"host")
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -102,6 +102,12 @@ class Hub:
         self.log = Reading(log)
         self.append = Appending(log)
         self.public_url = settings.public_url
+        self._over: dict[tuple[str, str], float] = {}
+        self._ending = {
+            name: feed.websocket
+            for name, feed in feeds.items()
+            if feed.websocket is not None and feed.websocket.tokens_outlive_seconds is not None
+        }
         self.ready = False
         self.stopping = False
 
@@ -122,8 +128,18 @@ class Hub:
         """What the log appended: into the folds first, then out."""
         self.snapshots.apply(records)
         self.fanout.dispatch(records)
+        for record in records:
+            surface = self._ending.get(record.event.feed)
+            if surface is not None and surface.is_last is not None and surface.is_last(record):
+                self._over[record.stream] = surface.tokens_outlive_seconds or 0.0
 
-    # --- what sessions ask -----------------------------------------------------------------------------------------
+    async def end_tokens(self) -> None:
+        """Now and then: the tokens of streams that came to their end get an end too."""
+        over, self._over = self._over, {}
+        for (feed, subject), seconds in over.items():
+            await self.directory.end_tokens(feed, subject, self.clock.wall_ns() + int(seconds * 1e9))
+
+    # what sessions ask
 
     async def answer(self, question: Question) -> Answer:
         """The answer to a session's question."""
@@ -146,6 +162,7 @@ class Hub:
         fold = self.snapshots.fold(feed)
         state = await self.snapshots.state(feed, subject) if fold else None
         over = fold is not None and state is not None and fold.is_over(state)
+        self.derive_states([(feed, subject)])  # whoever comes now finds what follows from the fold so far
         if info is None:
             return StreamView(exists=state is not None, after=self.event_log.head, over=over)
         begin = max(info.first_seq, fold.first_seq(state) if fold and state is not None else 1)
@@ -190,9 +207,9 @@ class Hub:
         """Who may read natively with this key."""
         return self.directory.admission(key)
 
-    def derive_states(self) -> None:
-        """Once a second: send what follows from the folds of the streams that sessions follow."""
-        records = self.snapshots.derive(self.fanout.followed_streams(), self.now())
+    def derive_states(self, streams: Sequence[tuple[str, str]] | None = None) -> None:
+        """Once a second: send what follows from the folds of the streams that sessions follow (or of these)."""
+        records = self.snapshots.derive(self.fanout.followed_streams() if streams is None else streams, self.now())
         if records:
             assert all(record.event.lane is Lane.STATE for record in records)
             self.fanout.dispatch(records)

@@ -25,16 +25,17 @@ _CHECKPOINT_SECONDS: Final = 10.0
 
 
 class _Loaded:
-    """A state in memory; ``offset`` is the last event-lane record in it, ``waiting`` what came while it was loading."""
+    """A state in memory; ``offset`` is the last event-lane record in it, ``waiting`` what came while it was loading,
+    ``derived`` the id of what was last derived per type and key: the same again is not sent again."""
 
-    __slots__ = ("changed", "derived_at", "dirty", "offset", "state", "waiting")
+    __slots__ = ("changed", "derived", "dirty", "offset", "state", "waiting")
 
     def __init__(self, state: Any, offset: int) -> None:
         self.state = state
         self.offset = offset
         self.dirty = False
         self.changed = True
-        self.derived_at = 0.0
+        self.derived: dict[tuple[str, str], str] = {}
         self.waiting: list[Record] | None = []
 
 
@@ -150,7 +151,11 @@ class Snapshots:
             if loaded.waiting is not None or not loaded.changed:
                 continue
             loaded.changed = False
-            records += [Record(self._log.head, 0, now.wall_ns, event) for event in fold.derive(loaded.state, now)]
+            for event in fold.derive(loaded.state, now):
+                key = (event.type, event.state_key)
+                if loaded.derived.get(key) != event.id:
+                    loaded.derived[key] = event.id
+                    records.append(Record(self._log.head, 0, now.wall_ns, event))
         return records
 
     async def tick(self) -> None:

@@ -97,7 +97,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.last_out = self._last_in
         self.identity: Identity | None = None
 
-    # --- handshake --------------------------------------------------------------------------------------------------
+    # handshake
 
     def take_over(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
         """Begin with a parsed handshake: ``head`` are its bytes, ``rest`` what the client sent right behind it."""
@@ -177,7 +177,7 @@ class WebSocketConnection(asyncio.Protocol):
         if early:
             self._loop.call_soon(self.data_received, early)
 
-    # --- the session's wishes -----------------------------------------------------------------------------------------
+    # the session's wishes
 
     def _carry_out(self) -> None:
         """Do what the session wishes, then send what it has to say, until it wishes no more."""
@@ -255,7 +255,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._session.tick(self._sessions.hub.now())
             self._carry_out()
 
-    # --- the fan-out's sink ---------------------------------------------------------------------------------------------
+    # the fan-out's sink
 
     def write(self, data: bytes) -> None:
         """Send whole frames."""
@@ -278,7 +278,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._session.end(reason, self._sessions.hub.now())
         self._carry_out()
 
-    # --- the socket -----------------------------------------------------------------------------------------------------
+    # the socket
 
     def data_received(self, data: bytes) -> None:
         """Frames come in."""
@@ -377,6 +377,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
+        del exc
         self._leave()
         self._stop_timer()
         if self._reader is not None and self._route is not None:

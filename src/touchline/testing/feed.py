@@ -51,7 +51,7 @@ class FeedSuite:
 
     feed_name = ""
 
-    # --- what a feed's test gives ---
+    # what a feed's test gives
 
     def examples(self) -> Mapping[str, tuple[str, bytes]]:
         """Subject and data of one valid event of every declared type."""
@@ -85,7 +85,7 @@ class FeedSuite:
         """The published part of a message where it is wrapped in text, such as base64 or an envelope's string."""
         return message
 
-    # --- at hand ---
+    # at hand
 
     @property
     def feed(self) -> Feed:
@@ -114,7 +114,7 @@ class FeedSuite:
         for event_type, (subject, data) in self.examples().items():
             yield hub.publish(event_type, subject, data)
 
-    # --- what it declares ---
+    # what it declares
 
     def test_the_registry_names_it_as_its_folder(self) -> None:
         root = Path(str(importlib.util.find_spec("touchline.feeds").submodule_search_locations[0]))  # type: ignore[union-attr, index]
@@ -158,7 +158,7 @@ class FeedSuite:
             types = [answer.body for answer in operation.answers.values() if isinstance(answer.body, type)]
             msgspec.json.schema_components(types)
 
-    # --- its events ---
+    # its events
 
     def test_every_type_takes_its_example(self) -> None:
         examples = self.examples()
@@ -199,7 +199,7 @@ class FeedSuite:
             assert self._messages_of(record) == self._messages_of(msgspec.structs.replace(record))
             assert record == before
 
-    # --- WebSocket sessions ---
+    # WebSocket sessions
 
     def test_a_session_asks_before_it_accepts(self) -> None:
         surface, hub = self._surface(), self.filled()
@@ -283,7 +283,7 @@ class FeedSuite:
             m for m in later if self.resume_after(m) is not None
         ]
 
-    # --- both roles ---
+    # both roles
 
     def test_the_client_loses_nothing_wherever_the_line_is_cut(self) -> None:
         if self.feed.client is None or self.feed.websocket is None:
@@ -299,7 +299,7 @@ class FeedSuite:
             pair.run(cuts=[cut, 1])
             assert [(message.resume, message.raw) for message in pair.messages if message.resume] == expected, cut
 
-    # --- webhooks ---
+    # webhooks
 
     def test_what_is_sent_verifies_and_what_was_changed_does_not(self) -> None:
         codec = self.feed.webhook
@@ -319,7 +319,7 @@ class FeedSuite:
                 with pytest.raises(RemoteProtocolError):
                     codec.verify(sent.headers, sent.body, ("other",), hub.now())
 
-    # --- the fold ---
+    # the fold
 
     def test_a_checkpoint_at_every_record_changes_nothing(self) -> None:
         fold, hub = self._fold(), self.filled()

@@ -77,7 +77,7 @@ class MemoryHub:
         self._random = random.Random(1)  # noqa: S311 - reproducible on purpose
         self._kinds = {kind.name: kind for kind in feed.types}
 
-    # --- publishing ---
+    # publishing
 
     def publish(self, event_type: str, subject: str, data: bytes, source: str = "/test", **extensions: str) -> Record:
         """Check and store one event as publishing would."""
@@ -131,7 +131,7 @@ class MemoryHub:
             snapshot.apply(state, record)
         return state
 
-    # --- a session's questions ---
+    # a session's questions
 
     def answer(self, question: Question) -> Answer:
         """What a session is told."""
@@ -167,7 +167,7 @@ class MemoryHub:
             over=bool(snapshot and snapshot.is_over(state)),
         )
 
-    # --- Ports ---
+    # Ports
 
     @property
     def directory(self) -> MemoryHub:

@@ -4,8 +4,8 @@ Decoding gives an ``Envelope`` or the list of what is wrong with it; it knows no
 as it stands: key order, number spelling and white space survive. Of duplicate attribute names the last one counts, as
 in most JSON readers; inside ``data`` nothing is looked at here.
 
-Sources: CloudEvents 1.0.2 core specification (Context Attributes, Type System), JSON Event Format (3 and 4, Batch), HTTP
-Protocol Binding (3.1 Binary Content Mode). NDJSON, one event a line, is ours.
+Sources: CloudEvents 1.0.2 core specification (Context Attributes, Type System), JSON Event Format (3 and 4, Batch),
+HTTP Protocol Binding (3.1 Binary Content Mode). NDJSON, one event a line, is ours.
 """
 
 from __future__ import annotations

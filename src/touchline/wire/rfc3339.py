@@ -56,4 +56,4 @@ def encode(nanoseconds: int) -> str:
     fraction = f"{rest:09d}"
     while len(fraction) > 3 and fraction.endswith("000"):
         fraction = fraction[:-3]
-    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction}Z"
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]}.{fraction}Z"

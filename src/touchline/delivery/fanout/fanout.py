@@ -36,7 +36,7 @@ _PULL_SECONDS: Final = 0.004
 
 
 class FanoutLimits(msgspec.Struct, frozen=True):
-    """Bounds of memory and patience. The tail and the chunks bound the process; the sink's own mark bounds a session."""
+    """Bounds of memory and patience. Tail and chunks bound the process; the sink's own mark bounds a session."""
 
     tail_records: int = 65_536
     tail_bytes: int = 64 * 1024 * 1024
@@ -101,7 +101,7 @@ class Fanout:
         """Coarse monotonic time, read once per dispatch and tick, for those who note that they wrote."""
         self.stats = FanoutStats()
 
-    # --- sessions ---------------------------------------------------------------------------------------------------
+    # sessions
 
     def attach(self, sink: Sink, framing: Framing) -> Reader:
         """A new session, which follows nothing yet."""
@@ -161,7 +161,7 @@ class Fanout:
         """The streams that live sessions name, for those who derive state from folds."""
         return self._groups.followed_streams()
 
-    # --- records in ---------------------------------------------------------------------------------------------------
+    # records in
 
     def dispatch(self, records: Sequence[Record]) -> None:
         """Push records, durable event lane in offset order and state lane as it comes, to the live sessions."""
@@ -256,7 +256,7 @@ class Fanout:
             self.stats.frames += len(frames)
             self.stats.written_bytes += len(data)
 
-    # --- flow control -------------------------------------------------------------------------------------------------
+    # flow control
 
     def blocked(self, reader: Reader) -> None:
         """The reader's sink holds too much: it becomes a cursor until it has drained."""
@@ -305,7 +305,7 @@ class Fanout:
                 reader.sink.end(EndReason.STALLED)
             reader.blocked_backlog = backlog
 
-    # --- catching up ----------------------------------------------------------------------------------------------------
+    # catching up
 
     def _queue(self, reader: Reader) -> None:
         if not reader.queued:
@@ -440,7 +440,7 @@ class Fanout:
 
         self._spawn(run)
 
-    # --- state lane ------------------------------------------------------------------------------------------------------
+    # state lane
 
     def _retain(self, record: Record) -> None:
         self._state_version += 1

@@ -94,8 +94,8 @@ def encode(record: Record, variant: Any, position: Position) -> bytes:
 
 
 def presented_key(request: HttpRequest) -> str:
-    """The key of a native request: ``Authorization: Bearer``, or the query's ``access_token`` where a browser cannot set
-    headers (RFC 6750, 2.1 and 2.3). '' when there is none.
+    """The key of a native request ('' when there is none): ``Authorization: Bearer``, or the query's ``access_token``
+    where a browser cannot set headers (RFC 6750, 2.1 and 2.3).
     """
     scheme, _, key = (request.header("authorization") or "").partition(" ")
     if scheme.lower() == "bearer":

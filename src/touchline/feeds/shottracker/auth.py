@@ -79,7 +79,8 @@ class Credentials(Struct, frozen=True):
 def http_date(wall_ns: int) -> str:
     """IMF-fixdate in GMT of UTC nanoseconds, without asking the locale (sheet §9)."""
     moment = _EPOCH + timedelta(seconds=wall_ns // 1_000_000_000)
-    return f"{_DAYS[moment.weekday()]}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment.year:04} {moment:%H:%M:%S} GMT"
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment.day:02} {month} {moment.year:04} {moment:%H:%M:%S} GMT"
 
 
 def parse_http_date(text: str) -> int | None:

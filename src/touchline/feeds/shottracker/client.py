@@ -112,7 +112,7 @@ class ShotTrackerClient:
         """Ask for the token; call once."""
         self._fetch(now)
 
-    # --- what the shell reports ---
+    # what the shell reports
 
     def fetched(self, number: int, response: HttpResponse | None, now: Instant) -> None:
         """The answer to Fetch ``number``; None when there was none."""
@@ -184,7 +184,7 @@ class ShotTrackerClient:
             else:
                 self._retry(now, "the line broke" if code in (None, 1006) else f"closed with {code} {reason}".rstrip())
 
-    # --- what the shell takes ---
+    # what the shell takes
 
     def events_received(self) -> list[ClientWish]:
         """The wishes and messages since the last call."""
@@ -219,7 +219,7 @@ class ShotTrackerClient:
                 self._ping_at = now.monotonic + PING_SECONDS
                 self._sends.append(_PING)
 
-    # --- steps ---
+    # steps
 
     def _fetch(self, now: Instant) -> None:
         settings = self._settings

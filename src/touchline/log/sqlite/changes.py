@@ -55,12 +55,13 @@ def save_checkpoints(connection: apsw.Connection, checkpoints: Sequence[Checkpoi
 def trim_step(connection: apsw.Connection, counters: Counters, through: int, rows: int) -> int:
     """Remove the oldest ``rows`` records at or below ``through``; returns how many there were."""
     boundary, count = connection.execute(query("trim_boundary"), (min(through, counters.head), rows)).get
+    if count < rows:  # the last step
+        connection.execute(query("drop_old_documents"))
     if not count:
         return 0
     connection.execute(query("keep_documents"), (boundary,))
     connection.execute(query("keep_counters"), (boundary,))
     connection.execute(query("delete_through"), (boundary,))
-    connection.execute(query("drop_old_documents"))
     left = counters.records - count
     for name, value in (("floor", boundary), ("counted", left), ("counted_through", counters.head)):
         connection.execute(query("set_meta"), (name, value))

@@ -178,7 +178,7 @@ SELECT max(offset), count(*) FROM (SELECT offset FROM records WHERE offset <= ? 
 -- name: keep_documents
 INSERT OR REPLACE INTO kept_records
 SELECT r.* FROM records AS r JOIN documents AS d ON d.offset = r.offset
-WHERE r.offset <= ? AND r.document = 1;
+WHERE d.offset <= ?;
 
 -- name: drop_old_documents
 DELETE FROM kept_records WHERE NOT EXISTS (
@@ -188,7 +188,7 @@ DELETE FROM kept_records WHERE NOT EXISTS (
 
 -- name: keep_counters
 UPDATE streams SET last_seq = max(last_seq, gone.seq), last_offset = max(last_offset, gone.offset)
-FROM (SELECT stream, max(seq) AS seq, max(offset) AS offset FROM records WHERE offset <= ? GROUP BY stream) AS gone
+FROM (SELECT stream, max(seq) AS seq, max(offset) AS offset FROM records NOT INDEXED WHERE offset <= ? GROUP BY stream) AS gone
 WHERE streams.id = gone.stream;
 
 -- name: delete_through

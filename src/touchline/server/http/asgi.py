@@ -1,7 +1,7 @@
 """The ASGI application: finds the operation of a request, reads its body within bounds, sends its answer.
 
-Handlers are pure functions of an ``HttpRequest``. Two things are not: ``/hub/v1/stream`` (SSE) sends as it goes, and
-the lifespan starts and stops the hub. Whatever goes wrong is answered in ``application/problem+json``; the access log
+Handlers are pure functions of an ``HttpRequest``; only ``/hub/v1/stream`` (SSE) sends as it goes. Requests that carry an
+Origin pass the CORS middleware. Whatever goes wrong is answered in ``application/problem+json``; the access log
 has the operation's name and never the query.
 """
 
@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
+from prometheus_client import Counter
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import compile_path
 
 from touchline.errors import LogError, RemoteProtocolError
@@ -45,14 +47,23 @@ class Application:
         sessions: Sessions,
         operations: Sequence[Operation],
         streaming: dict[str, Streaming],
-        lifespan: Callable[[Scope, Receive, Send], Awaitable[None]],
     ) -> None:
         self._sessions = sessions
         self._hub = sessions.hub
         self._streaming = streaming
-        self._lifespan = lifespan
+        origins = list(sessions.settings.cors_origin)
+        self._cors: Any = None
+        if origins:
+            self._cors = CORSMiddleware(
+                self._http,
+                allow_origins=origins,
+                allow_methods=["GET", "POST", "PUT", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=["touchline-position", "touchline-more", "retry-after"],
+            )
         self._plain: dict[str, dict[str, list[Operation]]] = {}
         self._patterns: list[tuple[Any, dict[str, list[Operation]]]] = []
+        self._counters: dict[tuple[str, int], Counter] = {}
         by_path: dict[str, dict[str, list[Operation]]] = {}
         for operation in operations:
             by_path.setdefault(operation.path, {}).setdefault(operation.method, []).append(operation)
@@ -66,10 +77,11 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+        if scope["type"] == "http":
+            if self._cors is not None and any(name == b"origin" for name, _ in scope["headers"]):
+                await self._cors(scope, receive, send)
+            else:
+                await self._http(scope, receive, send)
 
     def _find(self, path: str) -> tuple[dict[str, list[Operation]], dict[str, str]] | None:
         methods = self._plain.get(path)
@@ -116,7 +128,7 @@ class Application:
         except Exception:
             _log.exception("a request could not be answered", extra={"operation": name})
             response = problem(500, "Internal Server Error", "this is our fault; the log of the hub says more")
-        self._hub.metrics.requests.labels(name, str(response.status)).inc()
+        self._count(name, response.status)
         if _access.isEnabledFor(logging.INFO):
             _access.info(
                 "%s %s %d %.1f ms", scope["method"], name, response.status, (time.perf_counter() - started) * 1000
@@ -125,6 +137,12 @@ class Application:
         headers.append((b"content-length", str(len(response.body)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
+
+    def _count(self, name: str, status: int) -> None:
+        counter = self._counters.get((name, status))
+        if counter is None:
+            counter = self._counters[(name, status)] = self._hub.metrics.requests.labels(name, str(status))
+        counter.inc()
 
     @staticmethod
     def _choose(candidates: Sequence[Operation], request: HttpRequest) -> Operation | None:
@@ -152,22 +170,17 @@ class Application:
             return _too_large(limit)
         parts: list[bytes] = []
         size = 0
-        try:
-            async with asyncio.timeout(settings.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Disconnected
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size > limit:
-                        return _too_large(limit)
-                    parts.append(part)
-                    if not message.get("more_body"):
-                        break
-        except TimeoutError:
-            answer = problem(408, "Request Timeout", "the body of the request did not arrive in time")
-            return HttpResponse(408, answer.body, (*answer.headers, ("connection", "close")))
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                return _too_large(limit)
+            parts.append(part)
+            if not message.get("more_body"):
+                break
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         encodings = [value.strip().lower() for name, value in scope["headers"] if name == b"content-encoding"]
         if not encodings or encodings == [b"identity"]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-
+from touchline.delivery.fanout import Framing, Reader
 from touchline.errors import PositionGone, RemoteProtocolError
 from touchline.feeds.base import Admission, Answered, EndReason, Identify, Operation, Parameter
 from touchline.feeds.hub import selection
 from touchline.feeds.hub.selection import HubSelector, selector
-from touchline.delivery.fanout import Framing, Reader
 from touchline.log.base import MAX_PAGE
 from touchline.model import Position, Record
 from touchline.server.http.access import admit
@@ -181,7 +180,7 @@ class NativeReading:
         """Up to ``limit`` records that the reader may see, the offset that was looked at, and whether there is more."""
         found: list[Record] = []
         size = 0
-        narrow = chosen.admin and not chosen.subjects or chosen.subject is not None
+        narrow = (chosen.admin and not chosen.subjects) or chosen.subject is not None
         for _ in range(_MAX_SCANS):
             page = await self._hub.event_log.read(
                 after,
@@ -226,12 +225,12 @@ class NativeReading:
             return False
         info = await self._hub.event_log.stream(feed, subject)
         if info is None or info.last_offset <= self._hub.event_log.floor:
-            return not feed == "hub"
+            return feed != "hub"
         page = await self._hub.event_log.read(info.last_offset - 1, 1, feed=feed, subject=subject)
         owner = page.records[0].event.partner if page.records else None
         return owner is None or owner in grants.get("partner", frozenset())
 
-    # --- server-sent events -------------------------------------------------------------------------------------------
+    # server-sent events
 
     async def stream(self, request: HttpRequest, receive: Receive, send: Send) -> None:
         """``GET /hub/v1/stream``."""

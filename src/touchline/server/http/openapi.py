@@ -19,12 +19,6 @@ _SECURITY: Final[dict[str, Any]] = {
     "adminKey": {"type": "http", "scheme": "bearer", "description": "a key with role admin"},
     "publisherKey": {"type": "http", "scheme": "bearer", "description": "a key with role publisher (or admin)"},
     "readerKey": {"type": "http", "scheme": "bearer", "description": "an admin key, or a hub partner's key"},
-    "hmac": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Authorization",
-        "description": "a request signature of the feed's own scheme; see the feed's page",
-    },
 }
 
 _CLOUD_EVENT: Final[dict[str, Any]] = {
@@ -83,17 +77,32 @@ def openapi(operations: Sequence[Operation], url: str) -> bytes:
             "info": {
                 "title": "Touchline",
                 "version": __version__,
-                "description": "A hub for live sports push feeds: our own API under /hub/v1, the feeds' REST beside it.",
+                "description": "A hub for live sports push feeds: its own API under /hub/v1, the feeds' REST beside it",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": url}],
             "paths": dict(sorted(paths.items())),
             "components": {
                 "schemas": {"CloudEvent": _CLOUD_EVENT, "Problem": _PROBLEM, **components},
-                "securitySchemes": _SECURITY,
+                "securitySchemes": _security(operations),
             },
         }
     )
+
+
+def _security(operations: Iterable[Operation]) -> dict[str, Any]:
+    """Our own schemes, and one for every other that a feed's operations name."""
+    feeds = {
+        operation.security: {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "the feed's own scheme; see the feed's page",
+        }
+        for operation in operations
+        if operation.security is not None
+    }
+    return feeds | _SECURITY
 
 
 def _types(operations: Iterable[Operation]) -> list[Any]:

@@ -49,6 +49,10 @@ class Publishing:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        published = hub.metrics.published
+        self._accepted = published.labels("accepted")
+        self._duplicates = published.labels("duplicate")
+        self._refused = published.labels("refused")
 
     def operation(self) -> Operation:
         """Its declaration."""
@@ -109,7 +113,7 @@ class Publishing:
             return problem(400, "Bad Request", "the body holds no event")
         events, indexes, problems, forbidden = await self._check(items, key)
         if problems and (on_error == "fail" or not events):
-            self._hub.metrics.published.labels("refused").inc(len(items))
+            self._refused.inc(len(items))
             status = 403 if forbidden else 400
             return refusal(status, problems)
         return await self._append(events, indexes, problems, skip=on_error == "skip")
@@ -179,16 +183,16 @@ class Publishing:
         try:
             done = await log.append(events, skip_conflicts=skip)
         except Conflict as conflict:
-            metrics.published.labels("refused").inc(len(events))
+            self._refused.inc(len(events))
             return refusal(409, [_conflict(indexes[index]) for index in conflict.indexes])
         if any(event.lane is Lane.EVENT for event in events):
             metrics.append_seconds.observe(self._hub.clock.monotonic() - started)
         problems = problems + [_conflict(indexes[index]) for index in done.conflicts]
-        metrics.published.labels("accepted").inc(done.accepted)
+        self._accepted.inc(done.accepted)
         if done.duplicates:
-            metrics.published.labels("duplicate").inc(done.duplicates)
+            self._duplicates.inc(done.duplicates)
         if problems:
-            metrics.published.labels("refused").inc(len({found.index for found in problems}))
+            self._refused.inc(len({found.index for found in problems}))
         answer = Accepted(done.accepted, done.duplicates, position_token.encode(Position(log.epoch, done.head)))
         if skip:
             answer.errors = sorted(problems, key=lambda found: found.index)

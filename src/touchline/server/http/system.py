@@ -16,6 +16,10 @@ from touchline.server.sessions import Sessions
 from touchline.wire.http import HttpRequest, HttpResponse, json_response, problem
 
 _PROBLEM: Final = "application/problem+json"
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
 class System:
@@ -161,8 +165,7 @@ class System:
             page(self._hub.feeds.values()),
             (
                 ("content-type", "text/html; charset=utf-8"),
-                ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                                            "connect-src 'self'; base-uri 'none'; form-action 'none'"),
+                ("content-security-policy", _POLICY),
                 ("referrer-policy", "no-referrer"),
                 ("x-content-type-options", "nosniff"),
             ),

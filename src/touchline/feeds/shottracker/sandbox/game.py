@@ -78,7 +78,7 @@ class Game:
             self.table.distance(everybody[tick // 10 % len(everybody)].player)
         self.floor.announce()
 
-    # --- the course ---
+    # the course
 
     def _script(self) -> Script[None]:
         for team in (self.home, self.away):
@@ -165,7 +165,7 @@ class Game:
         team, self._arrow = self._arrow, self.floor.other(self._arrow)
         return Next(team, Start.SIDE)
 
-    # --- substitutions ---
+    # substitutions
 
     def substitute(self, keep: Slot | None) -> Script[None]:
         """At a whistle: who has fouled out must go, who has played long may; the shooter of free throws stays."""
@@ -194,7 +194,7 @@ class Game:
                 changes.append((slot, bench.pop(0)))
         return changes
 
-    # --- documents ---
+    # documents
 
     def _announce_game(self) -> None:
         document = game_document(self.announcer.event_id, self.home, self.away, self._tipoff_at, self._results)

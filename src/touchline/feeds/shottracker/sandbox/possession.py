@@ -77,7 +77,7 @@ class Play:
         self.table.end_possession()
         return given
 
-    # --- time ---
+    # time
 
     def wait(self, ticks: int) -> Script[None]:
         """Let so many tenths pass, or fewer when the period ends meanwhile."""
@@ -95,7 +95,7 @@ class Play:
     def _now(self, team_id: int, slot: Slot) -> Instance:
         return self.announcer.instance(self.floor.ends[team_id], slot.runner.x, slot.runner.y)
 
-    # --- getting the ball up the floor ---
+    # getting the ball up the floor
 
     def _attack(self, given: Next) -> Script[Next]:
         team_id = given.team_id
@@ -143,7 +143,7 @@ class Play:
             self.clock.start()
         return receiver
 
-    # --- working for a shot ---
+    # working for a shot
 
     def _work(self, team_id: int, handler: Slot, *, hurry: bool) -> Script[Next]:
         dice, clock, floor = self.dice, self.clock, self.floor
@@ -200,7 +200,7 @@ class Play:
             return (yield from self._free_throws(team_id, victim, 2))
         return Next(team_id, Start.SIDE)
 
-    # --- shots ---
+    # shots
 
     def _spot(self) -> tuple[float, float]:
         """Where the next shot shall be taken, relative to the hoop."""
@@ -318,7 +318,7 @@ class Play:
             return Next(floor.other(team_id), Start.BASELINE)
         return (yield from self._rebound(team_id))
 
-    # --- rebounds ---
+    # rebounds
 
     def _rebound(self, team_id: int) -> Script[Next]:
         """A miss comes off the rim: somebody gets it, or it goes out."""

@@ -47,7 +47,7 @@ class Table:
         self._rows: list[dict[str, Any]] = []
         self._began: tuple[int, int, str] | None = None
 
-    # --- possessions ---
+    # possessions
 
     def begin_possession(self, team_id: int) -> None:
         """A team has the ball."""
@@ -78,7 +78,7 @@ class Table:
             },
         )
 
-    # --- happenings ---
+    # happenings
 
     def shot(
         self,
@@ -158,7 +158,7 @@ class Table:
             }
         )
 
-    # --- corrections ---
+    # corrections
 
     def tick(self) -> None:
         """Make the corrections that are due."""

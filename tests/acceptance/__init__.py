@@ -1,0 +1,1 @@
+"""The touchline command from outside: subprocesses, real sockets, clients that others wrote."""

@@ -1,0 +1,44 @@
+"""Every test here runs the command; every hub that a test starts is gone when it ends, and has logged no error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .hubs import Hub
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.acceptance)
+
+
+@pytest.fixture
+def make_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+    """Makes started hubs, each with a data directory of its own unless ``data`` names one."""
+    made: list[Hub] = []
+
+    def make(*options: str | Path, data: Path | None = None, **more: Any) -> Hub:
+        hub = Hub(data or tmp_path / f"hub-{len(made)}", *options, **more)
+        made.append(hub)
+        hub.start()
+        return hub
+
+    yield make
+    for hub in made:
+        hub.close()
+    for hub in made:
+        faults = [line for line in hub.log().splitlines() if " ERROR " in line or "Traceback" in line]
+        assert not faults, hub.log()
+
+
+@pytest.fixture
+def hub(make_hub: Callable[..., Hub]) -> Hub:
+    """A fresh hub with its defaults."""
+    return make_hub()
