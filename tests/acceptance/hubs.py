@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -185,7 +185,7 @@ class Hub:
         self.log_file = data.parent / f"{data.name}.log"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Hub:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

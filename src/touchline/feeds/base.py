@@ -148,7 +148,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """Who a native reader is: an admin (``partner`` None) or a hub partner with its grants; ``key_id`` may be revoked."""
+    """Who a native reader is: an admin (``partner`` None) or a hub partner with its grants. Keys may be revoked."""
 
     key_id: str
     partner: str | None

@@ -12,6 +12,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -222,7 +223,22 @@ class _Server(uvicorn.Server):
             self._listening(self)
 
 
+def _bind(settings: Settings) -> socket.socket:
+    """A bound socket, not listening yet. Raises ConfigError when the address cannot be had."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        text = f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+        raise ConfigError(f"{text}; choose another --port or --host") from None
+    return listener
+
+
 async def _run(settings: Settings) -> None:
+    listener = _bind(settings)
     running = Running(settings)
     await running.start()
     loop = asyncio.get_running_loop()
@@ -250,20 +266,17 @@ async def _run(settings: Settings) -> None:
         ),
         lambda server: _announce(running, server),
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([listener]))
     serving.add_done_callback(lambda _: stop.set())
     try:
         await stop.wait()
-        if serving.done():
-            raise ConfigError(f"cannot listen on {settings.host}:{settings.port}; is the port in use?")
         _log.info("stopping")
-        for listener in server.servers:
-            listener.close()
+        for accepting in server.servers:
+            accepting.close()
     finally:
         await running.stop()
         server.should_exit = True
-        with suppress(SystemExit):
-            await serving
+        await serving
 
 
 def _announce(running: Running, server: uvicorn.Server) -> None:
@@ -303,7 +316,7 @@ def serve(overrides: Mapping[str, object]) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # what it logs are the faults of peers
     _raise_file_limit()
-    # The log's writer thread and the event loop hand work to each other: Python's 5 ms would be paid at every hand-over.
+    # The log's writer thread and the event loop hand work to each other; each hand-over would cost Python's 5 ms.
     sys.setswitchinterval(0.0005)
     try:
         uvloop.run(_run(settings))

@@ -1,4 +1,4 @@
-"""Settings: flag > environment ``TOUCHLINE_…`` > ``touchline.toml`` > the shipped ``defaults.toml``, frozen after start.
+"""Settings: flag > environment ``TOUCHLINE_…`` > ``touchline.toml`` > shipped ``defaults.toml``; frozen after start.
 
 The defaults file lists every key; this module turns the texts of durations, sizes and ranges into numbers and checks
 what can be checked before anything is opened.
@@ -186,7 +186,7 @@ def _merge(values: dict[str, Any], more: Mapping[str, Any], origin: str) -> None
 
 
 def _from_environment(values: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Settings among the variables; those that the client commands read (URL, KEY, …, TAIL_<FEED>_<OPTION>) are not ours."""
+    """Settings among the variables; those of the client commands (URL, KEY, …, TAIL_<FEED>_<OPTION>) are not ours."""
     found: dict[str, Any] = {}
     others = {"url", "key", "key_file", "ca_file", "config"}
     for variable, text in environment.items():

@@ -151,7 +151,8 @@ class HttpConnection(HttpToolsProtocol):
             detail.encode(),
         )
         self.transport.write(
-            b"HTTP/1.1 %d %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
+            b"HTTP/1.1 %d %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%b"
+            b"connection: close\r\n\r\n%b"
             % (status, _REFUSALS[status], len(body), b"retry-after: 5\r\n" if retry else b"", body)
         )
         self.transport.close()

@@ -14,7 +14,7 @@ _CHALLENGE = ("www-authenticate", 'Bearer realm="touchline"')
 
 
 def require(hub: Hub, request: HttpRequest, *roles: str) -> Key | HttpResponse:
-    """The key of a request when it has one of the roles; an admin key has every role. Else the refusal: 401, 403, 429."""
+    """The key of a request when it has one of the roles (an admin key has all). Else the refusal: 401, 403, 429."""
     refused = _blocked(hub, request)
     if refused is not None:
         return refused

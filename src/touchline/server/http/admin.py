@@ -244,7 +244,7 @@ class Admin:
 
     async def _list_keys(self, request: HttpRequest) -> HttpResponse:
         del request
-        return json_response({"keys": [_key(key) for key in self._hub.directory.keys()]})
+        return json_response({"keys": [_key(key) for key in self._hub.directory.keys()]})  # noqa: SIM118
 
     async def _revoke_key(self, request: HttpRequest) -> HttpResponse:
         await self._hub.directory.revoke_key(request.path_params["id"])

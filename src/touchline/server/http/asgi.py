@@ -1,7 +1,7 @@
 """The ASGI application: finds the operation of a request, reads its body within bounds, sends its answer.
 
-Handlers are pure functions of an ``HttpRequest``; only ``/hub/v1/stream`` (SSE) sends as it goes. Requests that carry an
-Origin pass the CORS middleware. Whatever goes wrong is answered in ``application/problem+json``; the access log
+Handlers are pure functions of an ``HttpRequest``; only ``/hub/v1/stream`` (SSE) sends as it goes. Requests that carry
+an Origin pass the CORS middleware. Whatever goes wrong is answered in ``application/problem+json``; the access log
 has the operation's name and never the query.
 """
 
