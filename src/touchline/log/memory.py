@@ -154,12 +154,12 @@ class MemoryLog:
         self._known.update(known.seen)
         fresh = sorted(recent.fresh + known.fresh)
         at_once = Lane.EVENT not in lanes
-        head = self._head
+        head, now = self._head, self._clock.wall_ns()
         stored = [self._store(events[index]) for index in fresh]
         if stored:
             self._commits += 1
             if at_once:
-                stored = [Record(head, 0, record.appended_at, record.event) for record in stored]
+                stored = [Record(head, 0, now, record.event) for record in stored]
             self._followers.call(stored)
         duplicates = len(recent.duplicates) + len(known.duplicates)
         return Appended(len(fresh), duplicates, head if at_once else self._head, conflicts)

@@ -36,6 +36,7 @@ from touchline.server.config import Settings
 from touchline.server.limits import LoginLimits
 from touchline.server.metrics import Metrics
 from touchline.server.snapshots import Snapshots
+from touchline.server.streams import Streams
 from touchline.wire import position as position_token
 
 
@@ -101,6 +102,7 @@ class Hub:
         self.intake = Intake(feeds)
         self.log = Reading(log)
         self.append = Appending(log)
+        self.streams = Streams(log)
         self.public_url = settings.public_url
         self._over: dict[tuple[str, str], float] = {}
         self._ending = {
@@ -126,6 +128,7 @@ class Hub:
 
     def on_records(self, records: Sequence[Record]) -> None:
         """What the log appended: into the folds first, then out."""
+        self.streams.apply(records)
         self.snapshots.apply(records)
         self.fanout.dispatch(records)
         for record in records:
@@ -158,7 +161,7 @@ class Hub:
                 return await self.directory.secret(name)
 
     async def _stream(self, feed: str, subject: str, after_seq: int | None) -> StreamView:
-        info = await self.event_log.stream(feed, subject)
+        info = await self.streams.info(feed, subject)
         fold = self.snapshots.fold(feed)
         state = await self.snapshots.state(feed, subject) if fold else None
         over = fold is not None and state is not None and fold.is_over(state)
@@ -171,7 +174,7 @@ class Hub:
             exists=True,
             first_seq=info.first_seq,
             last_seq=info.last_seq,
-            after=await self.event_log.offset_before(feed, subject, max(wanted, info.first_seq)),
+            after=await self.streams.offset_before(feed, subject, max(wanted, info.first_seq), info.last_seq),
             gone=after_seq is not None and wanted < info.first_seq,
             over=over,
         )
