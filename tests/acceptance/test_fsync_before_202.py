@@ -68,7 +68,7 @@ def too_early(calls: Sequence[Call], event_id: str) -> str:
 
 
 TRACE = r"""
-7 13:08:02.264245 read(25<socket:[92360]>, "POST /hub/v1/events HTTP/1.1\r\nHost: h\r\n\r\n{\"id\":\"e-1\"}", 262144) = 60
+7 13:08:02.264245 read(25<socket:[92360]>, "POST /hub/v1/events HTTP/1.1\r\n\r\n{\"id\":\"e-1\"}", 262144) = 60
 8 13:08:02.264300 fdatasync(15</d/hub.db-wal>) = 0
 8 13:08:02.265000 pwrite64(15</d/hub.db-wal>, "\0\0 {\"id\":\"e-1\"} = 3", 4096, 32) = 4096
 8 13:08:02.265100 fdatasync(15</d/hub.db-wal> <unfinished ...>

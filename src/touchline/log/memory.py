@@ -290,7 +290,8 @@ class MemoryLog:
         if count:
             self._floor = self._offsets[count - 1]
             for record in self._records[:count]:
-                self._known.pop((record.event.source, record.event.id), None)
+                if record.event.lane is Lane.EVENT:
+                    del self._known[record.event.source, record.event.id]
             del self._records[:count], self._offsets[:count]
         return count
 

@@ -1,0 +1,144 @@
+"""The Feed contract: all that shared code knows of a provider, and all that a provider may ask of the hub.
+
+A feed is one frozen value, ``FEED``, in ``feeds/<name>/__init__.py``. Everything here is either data about the feed
+or pure code: bytes and times in, messages and wishes out. Sockets, storage, clocks and randomness belong to the shell
+(``server``, ``delivery``, ``client``), which carries out the wishes and tells the answers. A surface that a feed does
+not have is None. Shared code branches on these values and never on a feed's name.
+
+Nothing here imports a server library; ``http.py`` of a feed is named, not imported, and loaded by the server.
+
+One module a surface; this one puts them together and is what everybody imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from touchline.feeds.base.consumers import ClientRole, ClientSurface, ClientWish, Fetch, Hangup, Message, Notice, Open
+from touchline.feeds.base.events import Capabilities, EventType, Order, Resume, Transport
+from touchline.feeds.base.partners import Admission, CredentialField, Form, Grants, Keep, Member, Token
+from touchline.feeds.base.ports import AppendPort, DirectoryPort, LoginLimitPort, Ports, ReadPort, SnapshotPort
+from touchline.feeds.base.rest import Answered, Operation, Parameter
+from touchline.feeds.base.sandboxes import Dice, SandboxOptions, SandboxSurface, Timed
+from touchline.feeds.base.sessions import (
+    Accept,
+    Answer,
+    Ask,
+    Close,
+    EndReason,
+    FindAdmission,
+    FindMember,
+    FindPosition,
+    FindSecret,
+    FindStream,
+    FindToken,
+    Follow,
+    Identify,
+    Instant,
+    PositionView,
+    Question,
+    Refuse,
+    Selector,
+    ServerSession,
+    StreamView,
+    Unfollow,
+    WebSocketSurface,
+    Wish,
+)
+from touchline.feeds.base.snapshots import SnapshotFold, State
+from touchline.feeds.base.webhooks import EndpointView, Outgoing, Prepared, Received, WebhookCodec
+
+__all__ = [
+    "Accept",
+    "Admission",
+    "Answer",
+    "Answered",
+    "AppendPort",
+    "Ask",
+    "Capabilities",
+    "ClientRole",
+    "ClientSurface",
+    "ClientWish",
+    "Close",
+    "CredentialField",
+    "Dice",
+    "DirectoryPort",
+    "EndReason",
+    "EndpointView",
+    "EventType",
+    "Feed",
+    "Fetch",
+    "FindAdmission",
+    "FindMember",
+    "FindPosition",
+    "FindSecret",
+    "FindStream",
+    "FindToken",
+    "Follow",
+    "Form",
+    "Grants",
+    "Hangup",
+    "Identify",
+    "Instant",
+    "Keep",
+    "LoginLimitPort",
+    "Member",
+    "Message",
+    "Notice",
+    "Open",
+    "Operation",
+    "Order",
+    "Outgoing",
+    "Parameter",
+    "Ports",
+    "PositionView",
+    "Prepared",
+    "Question",
+    "ReadPort",
+    "Received",
+    "Refuse",
+    "Resume",
+    "SandboxOptions",
+    "SandboxSurface",
+    "Selector",
+    "ServerSession",
+    "SnapshotFold",
+    "SnapshotPort",
+    "State",
+    "StreamView",
+    "Timed",
+    "Token",
+    "Transport",
+    "Unfollow",
+    "WebSocketSurface",
+    "WebhookCodec",
+    "Wish",
+]
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """One provider's push product. See the module docstring.
+
+    ``document`` and ``compared_on`` say which of the provider's texts the code follows, and when it was compared.
+    ``http`` is the dotted name of the module with ``operations(ports) -> Sequence[Operation]``.
+    ``options`` are the partner options that the feed knows, with their allowed values (empty: any).
+    """
+
+    name: str
+    title: str
+    document: str
+    compared_on: str
+    types: tuple[EventType, ...]
+    capabilities: Capabilities
+    credentials: tuple[CredentialField, ...] = ()
+    grant_keys: frozenset[str] = frozenset()
+    options: Mapping[str, tuple[str, ...]] = {}
+    websocket: WebSocketSurface | None = None
+    webhook: WebhookCodec | None = None
+    http: str | None = None
+    snapshot: SnapshotFold[Any] | None = None
+    sandbox: SandboxSurface | None = None
+    client: ClientSurface | None = None

@@ -1,0 +1,48 @@
+"""Simulated events: seeded, pure generators that publish like anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Dice(Protocol):
+    """The seeded randomness that a sandbox is given; ``random.Random`` fits."""
+
+    def random(self) -> float: ...
+    def uniform(self, a: float, b: float) -> float: ...
+    def gauss(self, mu: float, sigma: float) -> float: ...
+    def randint(self, a: int, b: int) -> int: ...
+    def choice(self, seq: Sequence[Any]) -> Any: ...
+    def choices(
+        self, population: Sequence[Any], weights: Sequence[float] | None = None, *, k: int = 1
+    ) -> list[Any]: ...
+    def shuffle(self, x: list[Any]) -> None: ...
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """An event of a sandbox: due ``at`` nanoseconds after its start; ``data`` is JSON text."""
+
+    at: int
+    type: str
+    subject: str
+    data: bytes
+    extensions: Mapping[str, str | int | bool] = {}
+
+
+class SandboxOptions(msgspec.Struct, frozen=True):
+    """``start_ns`` is the wall time of ``at`` 0; ``loop`` begins again for ever; ``subject`` renames the stream."""
+
+    start_ns: int
+    loop: bool = False
+    subject: str | None = None
+
+
+class SandboxSurface(msgspec.Struct, frozen=True):
+    """A feed's simulated events: the same dice give the same events. ``subject`` is the stream that it plays on."""
+
+    simulate: Callable[[Dice, SandboxOptions], Iterator[Timed]]
+    subject: str
+    description: str
