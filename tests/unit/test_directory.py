@@ -284,6 +284,37 @@ class TestTokens:
         clock.advance(10**8)
         assert directory.find_token(new) is not None
 
+    async def test_the_tokens_of_a_stream_that_is_over_end(self, directory: Directory, clock: FakeClock) -> None:
+        for name in ("acme", "asleep"):
+            await directory.add_member(name, "shottracker", BASKETBALL, {}, {})
+        token, asleep = await issue(directory, "acme"), await issue(directory, "asleep")
+        other = await issue(directory, "acme", subject="h")
+        short = await issue(directory, "acme", subject="short", expires_at=clock.wall_ns() + HOUR // 4)
+        await directory.suspend("asleep")
+        await directory.end_tokens("shottracker", "g", clock.wall_ns() + HOUR)
+        await directory.end_tokens("shottracker", "short", clock.wall_ns() + HOUR)
+        await directory.resume("asleep")
+        assert directory.find_token(token) is not None
+        clock.advance(1800)
+        assert directory.find_token(short) is None
+        clock.advance(1800)
+        assert directory.find_token(token) is None
+        assert directory.find_token(asleep) is None
+        assert directory.find_token(other) is not None
+
+    async def test_tokens_end_with_the_grants_under_which_they_were_issued(
+        self, directory: Directory, kv: MemoryKeyValue
+    ) -> None:
+        await directory.add_member("acme", "shottracker", BASKETBALL, {"team_id": ["1"]}, {})
+        token = await issue(directory, "acme")
+        (stored,) = (await kv.list("tokens")).items()
+        await directory.set_grants("acme", "shottracker", {"team_id": ["1"]}, {"envelope": "event"})
+        assert directory.find_token(token) is not None, "the same grants end nothing"
+        await directory.set_grants("acme", "shottracker", {"team_id": ["2"]})
+        assert directory.find_token(token) is None
+        await kv.put("tokens", stored[0], stored[1].value)  # as if the clean-up had been lost with a crash
+        assert directory.find_token(token) is None
+
     async def test_a_token_needs_a_member(self, directory: Directory) -> None:
         with pytest.raises(NotFound):
             await issue(directory, "nobody")

@@ -8,6 +8,7 @@ credentials a feed wants is an argument.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
@@ -135,8 +136,10 @@ class Directory:
         before = self.partner(partner).members.get(feed)
 
         def change(old: Membership) -> Membership:
-            kept = old.options if options is None else dict(options)
-            return msgspec.structs.replace(old, grants=plain_grants(grants), options=kept)
+            kept, new = old.options if options is None else dict(options), plain_grants(grants)
+            # With the write itself, so that a crash before the clean-up revives none.
+            generation = old.generation if new == old.grants else self._entropy(8).hex()
+            return msgspec.structs.replace(old, grants=new, options=kept, generation=generation)
 
         await self._change_member(partner, feed, change)
         if before is not None and before.grants != plain_grants(grants):
@@ -289,12 +292,16 @@ class Directory:
 
     async def end_tokens(self, feed: str, subject: str, expires_at: int) -> None:
         """Let the tokens of a stream that have no end yet end then: the stream is over."""
-        for token in [
-            token
-            for token in self._index.tokens.values()
-            if token.feed == feed and token.subject == subject and token.expires_at is None
-        ]:
-            await self.extend_token(token.value, expires_at)
+
+        def end(old: StoredToken | None) -> StoredToken:
+            if old is None:
+                raise NotFound("this token is gone")
+            return old if old.expires_at is not None else msgspec.structs.replace(old, expires_at=expires_at)
+
+        for entry, token in tuple(self._index.tokens.items()):
+            if token.feed == feed and token.subject == subject and token.expires_at is None:
+                with contextlib.suppress(NotFound):  # removed meanwhile; those of a suspended partner must end as well
+                    await self._update(TOKENS, entry, StoredToken, end)
 
     # secrets
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -210,6 +211,12 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value and not Path(value).is_file():
             raise ConfigError(f"{name}: there is no file {value}")
+    if settings.tls_cert:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: b"")
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"tls_cert and tls_key cannot be used together: {error}") from None
     if not 0 <= settings.port <= 65535:
         raise ConfigError(f"port: {settings.port} is not between 0 and 65535")
     if settings.base_url:

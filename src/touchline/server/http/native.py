@@ -344,4 +344,4 @@ async def _send_whole(response: HttpResponse, send: Send) -> None:
 def _sse_frame(message: str | bytes, record: Record, position: Position) -> bytes:
     del record
     data = message if isinstance(message, bytes) else message.encode()
-    return sse.event(cloudevents.one_line(data), event_id=position_token.encode(position))
+    return sse.event(data, event_id=position_token.encode(position))
