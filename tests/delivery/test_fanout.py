@@ -108,10 +108,11 @@ def test_resume_from_every_offset_out_of_the_log(encoding: Encoding) -> None:
     for number in range(40):
         world.append(event("game" if number % 3 else "other"), event("game", Lane.STATE, key="a"))
     world.restart()
-    sinks = []
-    for choice in (GAME, FEED, EVERYTHING):
-        for after in range(0, world.log.head + 1, 3):
-            sinks.append((choice, after, world.reader(encoding, choice, after)))
+    sinks = [
+        (choice, after, world.reader(encoding, choice, after))
+        for choice in (GAME, FEED, EVERYTHING)
+        for after in range(0, world.log.head + 1, 3)
+    ]
     world.settle()
     for choice, after, sink in sinks:
         assert sink.offsets == world.offsets(choice, after), f"{choice} after {after}"
@@ -122,7 +123,6 @@ def test_splice_while_records_come_in(small: World, encoding: Encoding) -> None:
     for _ in range(30):
         small.append(event("game"), event("other"))
     small.restart()
-    small.log.follow(small.fanout.dispatch)
     sinks = [small.reader(encoding, choice, after) for choice in (GAME, FEED) for after in (0, 7, 31, 60)]
     for _ in range(60):
         small.turn()
@@ -301,6 +301,19 @@ def test_a_second_following_while_the_first_still_catches_up(small: World, encod
     small.settle()
     assert [o for o in sink.offsets if o in {game for game, _ in old}] == [game for game, _ in old]
     assert [o for o in sink.offsets if o in {other for _, other in old}] == [other for _, other in old]
+
+
+def test_a_second_following_in_the_middle_of_what_was_read_for_the_first(encoding: Encoding) -> None:
+    world = World(FanoutLimits(tail_records=4, chunk_records=64, join_bytes=100))
+    for _ in range(40):
+        world.append(event("game"), event("other"))
+    sink = world.reader(encoding, GAME, 0, high=1000)
+    world.settle()
+    assert 0 < len(sink.offsets) < 40, "blocked in the middle of a chunk"
+    world.follow(sink, OTHER, 0, number=2)
+    world.drain_all(sink)
+    assert [o for o in sink.offsets if o in set(world.offsets(GAME))] == world.offsets(GAME)
+    assert [o for o in sink.offsets if o in set(world.offsets(OTHER))] == world.offsets(OTHER)
 
 
 @pytest.mark.parametrize("steps", range(12))
@@ -508,8 +521,7 @@ def test_state_values_are_conflated_for_a_slow_reader_and_the_last_is_never_lost
         if value % 10 == 0:
             world.append(event("game"))
     assert sink.got == []
-    sink.drain()
-    world.settle()
+    world.drain_all(sink)
     assert sink.states == [("game", "a", "99"), ("game", "b", "99")]
     assert sink.offsets == world.offsets(GAME)
     world.append(state("a", 100))

@@ -23,9 +23,7 @@ _ids = itertools.count(1)
 
 def event(subject: str, lane: Lane = Lane.EVENT, *, key: str = "", data: bytes = b"{}", kind: str = "x") -> Event:
     """An event of the feed ``f`` with an id of its own."""
-    return Event(
-        "f", f"f.{kind}", subject, "/test", f"e{next(_ids)}", data, 0, 0, lane=lane, state_key=key
-    )
+    return Event("f", f"f.{kind}", subject, "/test", f"e{next(_ids)}", data, 0, 0, lane=lane, state_key=key)
 
 
 class Choice(msgspec.Struct, frozen=True):

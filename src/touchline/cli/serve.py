@@ -62,12 +62,6 @@ def command(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="A web page that may call the hub; may repeat.", show_default=False),
     ] = None,
-    sandbox: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FEED", help="Play this feed's simulated events into the hub; may repeat.", show_default=False
-        ),
-    ] = None,
 ) -> None:
     """Run a hub until it is told to stop."""
     flags: dict[str, object] = {
@@ -84,7 +78,6 @@ def command(
         "retention": retention,
         "retention_bytes": retention_bytes,
         "cors_origin": cors_origin,
-        "sandbox": sandbox,
     }
     try:
         from touchline.server.app import serve

@@ -52,7 +52,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention: str
     retention_bytes: str
     cors_origin: tuple[str, ...]
-    sandbox: tuple[str, ...]
     max_connections: int
     max_body_bytes: int
     max_batch_events: int

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ from touchline.clock import Clock
 from touchline.delivery.fanout.groups import Group, Groups
 from touchline.delivery.fanout.reader import Following, Framing, Mode, Reader, Sink
 from touchline.delivery.fanout.tail import Chunk, Chunks, Entry, Tail, aligned, position_in
-from touchline.errors import LogError, PositionGone
+from touchline.errors import PositionGone
 from touchline.feeds.base import EndReason, Selector
 from touchline.log.base import EventLog
 from touchline.model import Lane, Position, Record
@@ -66,6 +66,17 @@ Spawn = Callable[[Callable[[], Awaitable[None]]], None]
 """Runs a coroutine function in a task that somebody owns."""
 
 
+class _State:
+    """The newest value of one key; ``frames`` by (framing, variant), each with the offset that it names."""
+
+    __slots__ = ("frames", "record", "version")
+
+    def __init__(self, version: int, record: Record) -> None:
+        self.version = version
+        self.record = record
+        self.frames: dict[Hashable, tuple[int, bytes | None]] = {}
+
+
 class Fanout:
     """See the module docstring. All calls are made on the event loop; ``call_soon`` and ``spawn`` are its own."""
 
@@ -87,7 +98,7 @@ class Fanout:
         self._tail = Tail(log.head, max_records=self._limits.tail_records, max_bytes=self._limits.tail_bytes)
         self._chunks = Chunks(self._limits.chunks_bytes)
         self._reading: dict[object, list[Reader]] = {}
-        self._states: OrderedDict[tuple[str, str], dict[tuple[str, str], tuple[int, Record]]] = OrderedDict()
+        self._states: OrderedDict[tuple[str, str], dict[tuple[str, str], _State]] = OrderedDict()
         self._state_version = 0
         self._blocked: dict[Reader, None] = {}
         self._to_settle: list[Reader] = []
@@ -115,6 +126,8 @@ class Fanout:
         self._leave_groups(reader)
         reader.mode = Mode.DONE
         reader.followings.clear()
+        reader.pending = []
+        reader.pending_bytes = 0
         self._blocked.pop(reader, None)
         self._early.pop(reader, None)
         self.readers.pop(reader, None)
@@ -129,12 +142,13 @@ class Fanout:
             for following in reader.followings.values():
                 following.after = max(following.after, self.dispatched)
             reader.cursor = min(start, self.dispatched) if reader.followings else start
-            reader.state_seen = 0
         else:
             for following in reader.followings.values():
                 following.after = max(following.after, reader.cursor)
-            reader.cursor = min(start, reader.cursor)
+            reader.cursor = min(start, reader.cursor) if reader.followings else start
         reader.followings[number] = Following(number, selector, start, finite)
+        reader.state_seen = 0
+        reader.chunk = None  # it may hold what the others follow alone
         reader.mode = Mode.BEHIND
         self._queue(reader)
 
@@ -142,6 +156,7 @@ class Fanout:
         """Stop one following."""
         self._leave_groups(reader)
         reader.followings.pop(number, None)
+        reader.chunk = None
         if reader.mode is Mode.LIVE:
             self._join_groups(reader)
 
@@ -167,8 +182,20 @@ class Fanout:
         """Push records, durable event lane in offset order and state lane as it comes, to the live sessions."""
         self._dispatching = True
         self.now = self._clock.monotonic()
+        try:
+            self._push(records)
+        except Exception:
+            _log.exception("records could not be pushed; the live sessions are ended and may resume")
+            self._recover(records)
+        finally:
+            self._dispatching = False
+        self._settle()
+
+    def _push(self, records: Sequence[Record]) -> None:
         touched: dict[Group, None] = {}
         mixed: dict[Reader, None] = {}
+        last: list[Reader] = []
+        full = False
         join_bytes = self._limits.join_bytes
         for record in records:
             if record.event.lane is Lane.STATE:
@@ -190,41 +217,77 @@ class Fanout:
                 for reader, following in group.checked.items():
                     if record.event.lane is Lane.STATE or record.offset > following.after:
                         reader.pending.append(frame)
+                        reader.pending_bytes += len(frame)
+                        full = full or reader.pending_bytes >= join_bytes
                         mixed[reader] = None
                 if group.solo:
                     group.batch.append(frame)
                     group.batch_bytes += len(frame)
                 if group.framing.is_last is not None and group.framing.is_last(record):
-                    group.last = True
+                    last += self._mark_last(group, record)
                 if group.batch_bytes >= join_bytes:
                     self._flush(group)
-            if len(mixed) and len(records) > 1:
+            if full:
                 self._flush_mixed(mixed, join_bytes)
+                full = False
         self._flush_mixed(mixed, 0)
         for group in touched:
             self._flush(group)
-            if group.last:
-                group.last = False
-                for reader in (*group.solo, *group.checked):
-                    reader.sink.end(EndReason.FINISHED)
-        self._dispatching = False
-        self._settle()
+        for reader in last:
+            if reader.mode is Mode.LIVE:  # those that were blocked by it end when they have drained
+                self._end(reader, EndReason.FINISHED)
+
+    @staticmethod
+    def _mark_last(group: Group, record: Record) -> list[Reader]:
+        """The readers whose following is over after this record."""
+        found: list[Reader] = []
+        for reader in group.solo:
+            for following in reader.followings.values():
+                following.finite = True
+            found.append(reader)
+        for reader, following in group.checked.items():
+            if record.event.lane is Lane.STATE or record.offset > following.after:
+                following.finite = True
+                found.append(reader)
+        return found
 
     def _fail(self, group: Group) -> None:
         """Our own error must not become a silent gap: the group's readers are ended and may resume."""
         for reader in (*group.solo, *group.checked):
-            reader.sink.end(EndReason.FAULT)
+            self._end(reader, EndReason.FAULT)
+
+    def _recover(self, records: Sequence[Record]) -> None:
+        """After an error in the middle: keep what came, so that nobody reads over a hole, and end all live readers."""
+        for record in records:
+            if record.event.lane is Lane.STATE:
+                self._retain(record)
+            elif record.offset > self.dispatched:
+                self._tail.add(record)
+                self.dispatched = record.offset
+        for reader in list(self.readers):
+            if reader.mode is Mode.LIVE and reader.followings:
+                self._end(reader, EndReason.FAULT)
+
+    def _end(self, reader: Reader, reason: EndReason) -> None:
+        """Nothing more is written to the reader, whenever its sink gets round to closing."""
+        try:
+            reader.sink.end(reason)
+        except Exception:
+            _log.exception("a session could not be ended", extra={"reason": reason.value})
+        self.detach(reader)
 
     def _frame(self, entry: Entry, framing: Framing, variant: object) -> bytes | None:
         key = (framing.name, variant)
-        try:
-            return entry.frames[key]
-        except KeyError:
-            record = entry.record
-            offset = self.dispatched if record.event.lane is Lane.STATE else record.offset
-            frame = entry.frames[key] = framing.make(record, variant, Position(self._log.epoch, offset))
-            self.stats.encoded += 1
-            return frame
+        frames = entry.frames
+        if frames is None:
+            frames = entry.frames = {}
+        elif key in frames:
+            return frames[key]
+        record = entry.record
+        offset = self.dispatched if record.event.lane is Lane.STATE else record.offset
+        frame = frames[key] = framing.make(record, variant, Position(self._log.epoch, offset))
+        self.stats.encoded += 1
+        return frame
 
     def _flush(self, group: Group) -> None:
         batch = group.batch
@@ -242,10 +305,11 @@ class Fanout:
 
     def _flush_mixed(self, readers: dict[Reader, None], at_least: int) -> None:
         for reader in list(readers):
-            if sum(map(len, reader.pending)) >= at_least:
+            if reader.pending_bytes >= at_least:
                 readers.pop(reader)
                 self._write(reader, reader.pending)
                 reader.pending = []
+                reader.pending_bytes = 0
         if self._to_settle:
             self._settle()
 
@@ -300,9 +364,8 @@ class Fanout:
             if backlog < reader.blocked_backlog:
                 reader.blocked_since = now
             elif now - reader.blocked_since > self._limits.stall_seconds:
-                self._blocked.pop(reader, None)
                 self.stats.stalled += 1
-                reader.sink.end(EndReason.STALLED)
+                self._end(reader, EndReason.STALLED)
             reader.blocked_backlog = backlog
 
     # catching up
@@ -325,7 +388,7 @@ class Fanout:
                 self._pull(reader)
             except Exception:
                 _log.exception("a session's catch-up failed", extra={"framing": reader.framing.name})
-                reader.sink.end(EndReason.FAULT)
+                self._end(reader, EndReason.FAULT)
             if self._clock.monotonic() > deadline:
                 self._ready = ready[index + 1 :] + self._ready
                 break
@@ -335,6 +398,9 @@ class Fanout:
 
     def _pull(self, reader: Reader) -> None:
         if reader.mode is not Mode.BEHIND or reader.blocked:
+            return
+        if not reader.followings:
+            self._splice(reader)
             return
         single = reader.single()
         feed = single.selector.feed if single else None
@@ -392,7 +458,7 @@ class Fanout:
         self.stats.spliced += 1
         self._send_states(reader)
         if any(following.finite for following in reader.followings.values()):
-            reader.sink.end(EndReason.FINISHED)
+            self._end(reader, EndReason.FINISHED)
 
     def _read(self, reader: Reader) -> None:
         key = reader.chunk
@@ -426,7 +492,7 @@ class Fanout:
                 self.stats.chunk_reads += 1
             except PositionGone:
                 ended = EndReason.GAP
-            except LogError:
+            except Exception:
                 _log.exception("a catch-up reading failed")
                 ended = EndReason.FAULT
             for waiter in self._reading.pop(key):
@@ -436,7 +502,7 @@ class Fanout:
                     self._queue(waiter)
                 else:
                     self.stats.gaps += ended is EndReason.GAP
-                    waiter.sink.end(ended)
+                    self._end(waiter, ended)
 
         self._spawn(run)
 
@@ -452,7 +518,7 @@ class Fanout:
                 self._states.popitem(last=False)
         else:
             self._states.move_to_end(stream)
-        states[(record.event.type, record.event.state_key)] = (self._state_version, record)
+        states[(record.event.type, record.event.state_key)] = _State(self._state_version, record)
 
     def _send_states(self, reader: Reader) -> None:
         """The newest value per key that changed since the reader last saw the state lane."""
@@ -466,10 +532,20 @@ class Fanout:
                 streams = [self._states.get((selector.feed, selector.subject), {})]
             else:
                 streams = [states for (feed, _), states in self._states.items() if selector.feed in (None, feed)]
-            due = sorted(value for states in streams for value in states.values() if value[0] > seen)
-            for _, record in due:
-                if selector.matches(record):
-                    frame = self._frame(Entry(record), reader.framing, selector.variant)
+            due = [state for states in streams for state in states.values() if state.version > seen]
+            for state in sorted(due, key=lambda state: state.version):
+                if selector.matches(state.record):
+                    frame = self._state_frame(state, reader, selector.variant)
                     if frame is not None:
                         frames.append(frame)
         self._write(reader, frames)
+
+    def _state_frame(self, state: _State, reader: Reader, variant: Hashable) -> bytes | None:
+        """A kept value's frame. It names the reader's own position: one that is behind must not resume ahead of it."""
+        key = (reader.framing.name, variant)
+        made = state.frames.get(key)
+        if made is None or made[0] != reader.cursor:
+            frame = reader.framing.make(state.record, variant, Position(self._log.epoch, reader.cursor))
+            made = state.frames[key] = (reader.cursor, frame)
+            self.stats.encoded += 1
+        return made[1]

@@ -14,7 +14,7 @@ class Group:
     began ahead of what was dispatched, and are looked at record by record.
     """
 
-    __slots__ = ("batch", "batch_bytes", "checked", "framing", "last", "selector", "solo")
+    __slots__ = ("batch", "batch_bytes", "checked", "framing", "selector", "solo")
 
     def __init__(self, framing: Framing, selector: Selector) -> None:
         self.framing = framing
@@ -23,7 +23,6 @@ class Group:
         self.checked: dict[Reader, Following] = {}
         self.batch: list[bytes] = []
         self.batch_bytes = 0
-        self.last = False
 
     def __bool__(self) -> bool:
         return bool(self.solo or self.checked)
@@ -72,10 +71,14 @@ class Groups:
         return self._by_stream.setdefault((selector.feed, selector.subject), {})
 
     def _tidy(self, selector: Selector) -> None:
-        if selector.feed is not None and selector.subject is not None:
+        if selector.feed is None:
+            return
+        if selector.subject is not None:
             stream = (selector.feed, selector.subject)
             if not self._by_stream.get(stream, True):
                 del self._by_stream[stream]
+        elif not self._by_feed.get(selector.feed, True):
+            del self._by_feed[selector.feed]
 
     def of(self, record: Record) -> Sequence[Group]:
         """The groups that take a record."""

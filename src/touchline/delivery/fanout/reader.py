@@ -81,6 +81,7 @@ class Reader:
         "framing",
         "mode",
         "pending",
+        "pending_bytes",
         "queued",
         "sink",
         "state_seen",
@@ -99,6 +100,7 @@ class Reader:
         self.chunk: Hashable | None = None
         self.followings: dict[int, Following] = {}
         self.pending: list[bytes] = []
+        self.pending_bytes = 0
 
     def single(self) -> Following | None:
         """The one following, when there is exactly one: the usual case and the quick path."""

@@ -19,13 +19,13 @@ _OVERHEAD_BYTES: Final = 700
 
 
 class Entry:
-    """A record with the frames that were made of it, by (framing, variant)."""
+    """A record with the frames that were made of it, by (framing, variant); most are never asked for any."""
 
     __slots__ = ("frames", "record")
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.frames: dict[Hashable, bytes | None] = {}
+        self.frames: dict[Hashable, bytes | None] | None = None
 
 
 class Tail:
