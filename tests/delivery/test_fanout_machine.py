@@ -5,6 +5,7 @@ every key of the state lane.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -163,7 +164,7 @@ class FanoutMachine(RuleBasedStateMachine):
         assert model.current is not None
         seen = [one.offset for one in got if one.lane == "event"]
         expected = [o for o in self.world.offsets(model.current, model.start) if o <= start]
-        assert seen[-len(expected) :] == expected, "a position must not be ahead of what was sent"
+        assert seen[len(seen) - len(expected) :] == expected, "a position must not be ahead of what was sent"
         again = Model(self.world.attach(self.encodings[0], high))
         self.models.append(again)
         again.current, again.start = model.current, start
@@ -233,8 +234,8 @@ class FanoutMachine(RuleBasedStateMachine):
 
 TestFanoutMachine = FanoutMachine.TestCase
 TestFanoutMachine.settings = settings(
-    max_examples=60,
-    stateful_step_count=40,
+    max_examples=int(os.environ.get("EXAMPLES","100")),
+    stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
