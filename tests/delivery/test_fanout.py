@@ -717,7 +717,7 @@ def test_a_fault_in_one_place_costs_nobody_a_record(
 
     with monkeypatch.context() as patched:
         if fault == "write":
-            patched.setattr(victim, "write", fails)
+            patched.setattr(victim, "writes", type("Broken", (list,), {"append": fails})())
         elif fault == "matches":
             patched.setattr(Choice, "matches", fails)
         else:

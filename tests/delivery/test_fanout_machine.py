@@ -17,7 +17,7 @@ from touchline.feeds.base import EndReason
 from touchline.model import Lane
 from touchline.testing.memory import run
 
-from .worlds import Choice, Encoding, FakeSink, World, event
+from .worlds import Choice, Encoding, FakeSink, Got, World, event
 
 SUBJECTS = ("a", "b", "c")
 CHOICES = (
@@ -36,22 +36,22 @@ items = st.tuples(
 )
 
 
+starts = st.sampled_from(["live", "oldest", "middle", "recent", "head"])
+
+
 class Model:
-    """What a reader must have got. ``followings``: choice, its start, and the end of it (None: goes on)."""
+    """What a reader must have got: of each choice everything above its start. The choices do not overlap."""
 
     def __init__(self, sink: FakeSink) -> None:
         self.sink = sink
-        self.followings: list[tuple[Choice, int, int]] = []
-        self.current: Choice | None = None
-        self.start = 0
-        self.lost_values = False
+        self.wanted: list[tuple[Choice, int]] = []
 
     def __repr__(self) -> str:
-        return f"<reader of {self.current}>"
+        return f"<reader of {self.wanted}>"
 
 
 class FanoutMachine(RuleBasedStateMachine):
-    """See the module docstring. Each reader follows one choice at a time; ``test_fanout`` has several at a time."""
+    """See the module docstring. What a reader follows at a time does not overlap."""
 
     readers: Bundle[Model] = Bundle("readers")
 
@@ -116,20 +116,31 @@ class FanoutMachine(RuleBasedStateMachine):
         encoding=st.integers(0, 1),
         choice=st.sampled_from(CHOICES),
         high=st.sampled_from([50, 400, 2000, 1 << 30]),
-        after=st.one_of(st.none(), st.floats(0, 1)),
+        start=starts,
     )
-    def attach(self, encoding: int, choice: Choice, high: int, after: float | None) -> Model:
+    def attach(self, encoding: int, choice: Choice, high: int, start: str) -> Model:
         model = Model(self.world.attach(self.encodings[encoding], high))
         self.models.append(model)
-        self._follow(model, choice, after)
+        self._follow(model, choice, self._offset(start))
         return model
 
-    def _follow(self, model: Model, choice: Choice, after: float | None) -> None:
-        log = self.world.log
-        offset = None if after is None else log.floor + round(after * (log.head - log.floor))
-        model.current = choice
-        model.start = self.world.fanout.dispatched if offset is None else offset
-        self.world.follow(model.sink, choice, offset)
+    def _offset(self, start: str) -> int | None:
+        log, dispatched = self.world.log, self.world.fanout.dispatched
+        match start:
+            case "live":
+                return None
+            case "oldest":
+                return log.floor
+            case "middle":
+                return (log.floor + dispatched) // 2
+            case "recent":
+                return max(log.floor, dispatched - 3)
+            case _:
+                return log.head
+
+    def _follow(self, model: Model, choice: Choice, after: int | None) -> None:
+        model.wanted.append((choice, self.world.fanout.dispatched if after is None else after))
+        self.world.follow(model.sink, choice, after, number=len(model.wanted))
 
     @rule(model=readers, count=st.one_of(st.none(), st.integers(1, 500)))
     def drain(self, model: Model, count: int | None) -> None:
@@ -140,15 +151,24 @@ class FanoutMachine(RuleBasedStateMachine):
         if not model.sink.ended and model.sink.high < 1 << 30:
             model.sink.stuff()
 
-    @rule(model=readers, choice=st.sampled_from(CHOICES), after=st.one_of(st.none(), st.floats(0, 1)))
-    def follow_another(self, model: Model, choice: Choice, after: float | None) -> None:
+    @rule(model=readers, choice=st.sampled_from(CHOICES), start=starts)
+    def follow_another(self, model: Model, choice: Choice, start: str) -> None:
         """Leaves what it followed and follows something else; may be what it had."""
         if model.sink.ended or model.sink.reader is None:
             return
         self._check(model)
-        self.world.fanout.unfollow(model.sink.reader, 1)
+        for number in range(len(model.wanted)):
+            self.world.fanout.unfollow(model.sink.reader, number + 1)
         model.sink.writes.clear()
-        self._follow(model, choice, after)
+        model.wanted.clear()
+        self._follow(model, choice, self._offset(start))
+
+    @rule(model=readers, subject=st.sampled_from(SUBJECTS), start=starts)
+    def follow_more(self, model: Model, subject: str, start: str) -> None:
+        """Follows another stream beside those that it has."""
+        taken = {choice.subject for choice, _ in model.wanted}
+        if not model.sink.ended and not taken & {None, subject}:
+            self._follow(model, Choice(subject=subject), self._offset(start))
 
     @rule(target=readers, model=consumes(readers), high=st.sampled_from([50, 400, 1 << 30]))
     def resume(self, model: Model, high: int) -> Any:
@@ -158,17 +178,18 @@ class FanoutMachine(RuleBasedStateMachine):
         self.world.fanout.detach(model.sink.reader)
         self._check(model)
         self.models.remove(model)
-        start = got[-1].resume if got else model.start
-        if model.sink.ended or start < self.world.log.floor:
+        if model.sink.ended or len(model.wanted) > 1:
             return multiple()
-        assert model.current is not None
-        seen = [one.offset for one in got if one.lane == "event"]
-        expected = [o for o in self.world.offsets(model.current, model.start) if o <= start]
-        assert seen[len(seen) - len(expected) :] == expected, "a position must not be ahead of what was sent"
+        ((choice, start),) = model.wanted
+        position = got[-1].resume if got else start
+        if position < self.world.log.floor:
+            return multiple()
+        expected = [offset for offset in self.world.offsets(choice, start) if offset <= position]
+        seen = [one.offset for one in got if one.lane == "event" and one.offset > self.world.log.floor]
+        assert seen == expected, "a position must not be ahead of what was sent"
         again = Model(self.world.attach(self.encodings[0], high))
         self.models.append(again)
-        again.current, again.start = model.current, start
-        self.world.follow(again.sink, model.current, start)
+        self._follow(again, choice, position)
         return again
 
     @rule(model=consumes(readers))
@@ -182,15 +203,14 @@ class FanoutMachine(RuleBasedStateMachine):
 
     def _check(self, model: Model) -> None:
         """So far: an unbroken beginning of what it is to get, and no value older than one that it has got."""
-        assert model.current is not None
         got = model.sink.got
-        seen = [one.offset for one in got if one.lane == "event"]
-        assert seen == sorted(set(seen)), "once and in order"
-        assert all(offset > model.start for offset in seen)
-        kept = [offset for offset in seen if offset > self.world.log.floor]
-        expected = self.world.offsets(model.current, model.start)
-        if kept:
-            assert expected[: len(kept)] == kept
+        for choice, start in model.wanted:
+            seen = [one.offset for one in got if one.lane == "event" and self._is_of(one, choice)]
+            assert seen == sorted(set(seen)), "once and in order"
+            assert all(offset > start for offset in seen)
+            kept = [offset for offset in seen if offset > self.world.log.floor]
+            if kept:
+                assert self.world.offsets(choice, start)[: len(kept)] == kept
         newest: dict[tuple[str, str, str], int] = {}
         for one in got:
             if one.lane == "state":
@@ -199,6 +219,10 @@ class FanoutMachine(RuleBasedStateMachine):
                 newest[key] = int(one.data)
         if model.sink.ended:
             assert model.sink.ended == [EndReason.GAP]
+
+    @staticmethod
+    def _is_of(one: Got, choice: Choice) -> bool:
+        return choice.subject in (None, one.subject) and (choice.types is None or one.kind in choice.types)
 
     @invariant()
     def nobody_has_a_hole(self) -> None:
@@ -214,16 +238,17 @@ class FanoutMachine(RuleBasedStateMachine):
             self._check(model)
             if model.sink.ended:
                 continue
-            assert model.current is not None
-            seen = [offset for offset in model.sink.offsets if offset > self.world.log.floor]
-            assert seen == self.world.offsets(model.current, model.start)
-            newest = {(one.subject, one.kind, one.key): int(one.data) for one in model.sink.got if one.lane == "state"}
-            choice = model.current
-            wanted = {
-                key: value
-                for key, value in self.values.items()
-                if (choice.subject in (None, key[0])) and (choice.types is None or key[1] in choice.types)
-            }
+            got = model.sink.got
+            newest = {(one.subject, one.kind, one.key): int(one.data) for one in got if one.lane == "state"}
+            wanted: dict[tuple[str, str, str], int] = {}
+            for choice, start in model.wanted:
+                seen = [one.offset for one in got if one.lane == "event" and self._is_of(one, choice)]
+                assert [offset for offset in seen if offset > self.world.log.floor] == self.world.offsets(choice, start)
+                wanted |= {
+                    key: value
+                    for key, value in self.values.items()
+                    if choice.subject in (None, key[0]) and (choice.types is None or key[1] in choice.types)
+                }
             assert newest == wanted, "the newest value of every key arrives"
         for model in self.models:
             if model.sink.reader is not None:
@@ -234,7 +259,7 @@ class FanoutMachine(RuleBasedStateMachine):
 
 TestFanoutMachine = FanoutMachine.TestCase
 TestFanoutMachine.settings = settings(
-    max_examples=int(os.environ.get("EXAMPLES","100")),
+    max_examples=int(os.environ.get("EXAMPLES", "100")),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

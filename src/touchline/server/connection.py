@@ -176,8 +176,14 @@ class HttpConnection(HttpToolsProtocol):
         head.append(b"\r\n")
         request = request_from_scope(self.scope, b"", self.sessions.settings.proxies, self.sessions.public_host)
         connection = WebSocketConnection(self.sessions, request)
-        self.transport.set_protocol(connection)
-        connection.take_over(self.transport, b"".join(head), rest)
+        transport = self.transport
+        transport.set_protocol(connection)
+        self._release()
+        connection.take_over(transport, b"".join(head), rest)
+
+    def _release(self) -> None:
+        """Parser and request refer to each other in a ring; an upgraded connection must not keep them for its life."""
+        vars(self).update(dict.fromkeys(("parser", "transport", "flow", "scope", "headers", "cycle"), None))
 
 
 def _refuse_app(status: int, detail: str) -> Any:

@@ -161,23 +161,30 @@ class Hub:
                 return await self.directory.secret(name)
 
     async def _stream(self, feed: str, subject: str, after_seq: int | None) -> StreamView:
+        newest = self.streams.newest  # before anything is waited for: what is appended meanwhile must not be skipped
         info = await self.streams.info(feed, subject)
         fold = self.snapshots.fold(feed)
         state = await self.snapshots.state(feed, subject) if fold else None
         over = fold is not None and state is not None and fold.is_over(state)
         self.derive_states([(feed, subject)])  # whoever comes now finds what follows from the fold so far
         if info is None:
-            return StreamView(exists=state is not None, after=self.event_log.head, over=over)
+            return StreamView(exists=state is not None, after=newest, over=over)
         begin = max(info.first_seq, fold.first_seq(state) if fold and state is not None else 1)
         wanted = begin if after_seq is None else after_seq + 1
         return StreamView(
             exists=True,
             first_seq=info.first_seq,
             last_seq=info.last_seq,
-            after=await self.streams.offset_before(feed, subject, max(wanted, info.first_seq), info.last_seq),
+            after=await self._after(feed, subject, max(wanted, info.first_seq), info.last_seq, newest),
             gone=after_seq is not None and wanted < info.first_seq,
             over=over,
         )
+
+    async def _after(self, feed: str, subject: str, seq: int, last_seq: int, newest: int) -> int:
+        """The offset after which the stream's records from ``seq`` on are read; ``last_seq`` was its newest when
+        ``newest`` or more had been appended.
+        """
+        return newest if seq > last_seq else await self.streams.offset_before(feed, subject, seq)
 
     def position(self, token: str | None) -> PositionView:
         """Whether reading can go on after a token (None: from now); an unreadable token is gone for 'invalid'."""

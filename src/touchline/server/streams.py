@@ -28,7 +28,10 @@ class Streams:
         self._log = log
         self._floor = log.floor
         self._applied = 0
-        self._newest = log.head
+        self.newest = log.head
+        """The last event-lane offset that passed by here. The log's head may be ahead of the counters, and what stands
+        between must not be skipped.
+        """
         self._infos: OrderedDict[Stream, StreamInfo] = OrderedDict()
         self._offsets: OrderedDict[tuple[str, str, int], int] = OrderedDict()
 
@@ -38,7 +41,7 @@ class Streams:
         for record in records:
             if record.event.lane is not Lane.EVENT:
                 continue
-            self._newest = record.offset
+            self.newest = record.offset
             info = self._infos.get(record.stream)
             if info is not None and record.seq > info.last_seq:
                 self._infos[record.stream] = msgspec.structs.replace(
@@ -66,14 +69,8 @@ class Streams:
                 self._infos.popitem(last=False)
         return info
 
-    async def offset_before(self, feed: str, subject: str, seq: int, last_seq: int) -> int:
-        """The offset after which the stream's records from ``seq`` on are read; ``last_seq`` is its newest.
-
-        Beyond the newest it is the last offset that passed by here, not the log's head: that one may be ahead of the
-        counters, and what stands between must not be skipped.
-        """
-        if seq > last_seq:
-            return self._newest
+    async def offset_before(self, feed: str, subject: str, seq: int) -> int:
+        """The offset after which the stream's records from ``seq`` on, which are there, are read."""
         self._forget_removed()
         key = (feed, subject, seq)
         offset = self._offsets.get(key)

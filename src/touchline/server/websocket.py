@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -72,7 +72,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_timer",
         "_transport",
         "identity",
-        "last_out",
+        "write",
     )
 
     def __init__(self, sessions: Sessions, request: HttpRequest) -> None:
@@ -94,7 +94,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_in = sessions.hub.clock.monotonic()
         self._pinged = False
-        self.last_out = self._last_in
+        self.write: Callable[[bytes], None] = _nowhere
+        """Sends whole frames: the socket's own method once the session is open, so that nothing stands between."""
         self.identity: Identity | None = None
 
     # handshake
@@ -166,8 +167,11 @@ class WebSocketConnection(asyncio.Protocol):
         self._stop_timer()
         self._protocol.send_response(self._response)
         self._response = None
+        self._request = HttpRequest(self._request.method, address=self._request.address)  # the rest was read; let go
         self._flush()
+        self.write = self._transport.write
         self._reader = self._sessions.hub.fanout.attach(self, self._route.framing)
+        self._reader.written_at = self._sessions.hub.fanout.now
         metrics = self._sessions.hub.metrics
         metrics.sessions.labels(self._route.feed, "websocket").inc()
         metrics.sessions_opened.labels(self._route.feed, "websocket").inc()
@@ -257,12 +261,6 @@ class WebSocketConnection(asyncio.Protocol):
 
     # the fan-out's sink
 
-    def write(self, data: bytes) -> None:
-        """Send whole frames."""
-        if not self._closing and self._transport is not None:
-            self._transport.write(data)
-            self.last_out = self._sessions.hub.fanout.now
-
     def backlog(self) -> int:
         """Bytes that the socket has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
@@ -350,6 +348,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _finish(self) -> None:
         """Nothing more is sent; the peer has a little time to answer the close."""
         self._closing = True
+        self.write = _nowhere
         self._leave()
         if self._transport is not None and not self._transport.is_closing():
             self._stop_timer()
@@ -384,6 +383,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._sessions.hub.metrics.sessions.labels(self._route.feed, "websocket").dec()
         self._sessions.remove(self)
         self._closing = True
+        self.write = _nowhere
         self._transport = None
         self._session = None
 
@@ -407,7 +407,8 @@ class WebSocketConnection(asyncio.Protocol):
             return
         idle_seconds = self._route.surface.idle_seconds
         if idle_seconds is not None:
-            if now - max(self._last_in, self.last_out) > idle_seconds:
+            written_at = self._sessions.hub.fanout.written_at(self._reader)
+            if now - max(self._last_in, written_at) > idle_seconds:
                 self.end(EndReason.IDLE)
         elif now - self._last_in > _GONE_AFTER_SECONDS:
             self.end(EndReason.IDLE)
@@ -415,6 +416,11 @@ class WebSocketConnection(asyncio.Protocol):
             self._pinged = True
             self._protocol.send_ping(b"")
             self._flush()
+
+
+def _nowhere(data: bytes) -> None:
+    """There is no open socket (any more)."""
+    del data
 
 
 def _reason(status: int) -> str:

@@ -294,8 +294,9 @@ class Fanout:
         if not batch:
             return
         data = batch[0] if len(batch) == 1 else b"".join(batch)
-        for reader in group.solo:
-            reader.sink.write(data)
+        for write in group.solo.values():
+            write(data)
+        group.flushed_at = self.now
         self.stats.frames += len(batch) * len(group.solo)
         self.stats.written_bytes += len(data) * len(group.solo)
         group.batch = []
@@ -313,8 +314,14 @@ class Fanout:
         if self._to_settle:
             self._settle()
 
+    def written_at(self, reader: Reader) -> float:
+        """When something was last written to a reader (coarse monotonic time)."""
+        times = [following.group.flushed_at for following in reader.followings.values() if following.group is not None]
+        return max(reader.written_at, *times) if times else reader.written_at
+
     def _write(self, reader: Reader, frames: list[bytes]) -> None:
         if frames:
+            reader.written_at = self.now
             data = frames[0] if len(frames) == 1 else b"".join(frames)
             reader.sink.write(data)
             self.stats.frames += len(frames)

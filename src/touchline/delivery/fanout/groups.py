@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from touchline.delivery.fanout.reader import Following, Framing, Reader
 from touchline.feeds.base import Selector
@@ -11,18 +11,19 @@ from touchline.model import Record
 
 class Group:
     """Live readers of one selector. ``solo`` follow nothing else and get joined bytes; ``checked`` follow more, or
-    began ahead of what was dispatched, and are looked at record by record.
+    began ahead of what was dispatched, and are looked at record by record. ``flushed_at``: when bytes last went out.
     """
 
-    __slots__ = ("batch", "batch_bytes", "checked", "framing", "selector", "solo")
+    __slots__ = ("batch", "batch_bytes", "checked", "flushed_at", "framing", "selector", "solo")
 
     def __init__(self, framing: Framing, selector: Selector) -> None:
         self.framing = framing
         self.selector = selector
-        self.solo: dict[Reader, None] = {}
+        self.solo: dict[Reader, Callable[[bytes], None]] = {}
         self.checked: dict[Reader, Following] = {}
         self.batch: list[bytes] = []
         self.batch_bytes = 0
+        self.flushed_at = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.solo or self.checked)
@@ -47,7 +48,8 @@ class Groups:
         if checked or reader.single() is None:
             group.checked[reader] = following
         else:
-            group.solo[reader] = None
+            group.solo[reader] = reader.sink.write
+        following.group = group
 
     def leave(self, reader: Reader, following: Following) -> None:
         """A reader leaves; an empty group is forgotten."""
@@ -55,6 +57,7 @@ class Groups:
         group = self._groups.get(key)
         if group is None:
             return
+        following.group = None
         group.solo.pop(reader, None)
         group.checked.pop(reader, None)
         if not group:

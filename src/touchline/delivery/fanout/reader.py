@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from touchline.feeds.base import EndReason, Selector
 from touchline.model import Position, Record
+
+if TYPE_CHECKING:
+    from touchline.delivery.fanout.groups import Group
 
 
 class Sink(Protocol):
@@ -59,13 +62,14 @@ class Mode(enum.Enum):
 class Following:
     """One selector of a reader: records at or below ``after`` are not for it."""
 
-    __slots__ = ("after", "finite", "number", "selector")
+    __slots__ = ("after", "finite", "group", "number", "selector")
 
     def __init__(self, number: int, selector: Selector, after: int, finite: bool) -> None:
         self.number = number
         self.selector = selector
         self.after = after
         self.finite = finite
+        self.group: Group | None = None
 
 
 class Reader:
@@ -85,6 +89,7 @@ class Reader:
         "queued",
         "sink",
         "state_seen",
+        "written_at",
     )
 
     def __init__(self, sink: Sink, framing: Framing) -> None:
@@ -93,6 +98,7 @@ class Reader:
         self.mode = Mode.LIVE
         self.cursor = 0
         self.state_seen = 0
+        self.written_at = 0.0
         self.blocked = False
         self.blocked_since = 0.0
         self.blocked_backlog = 0
