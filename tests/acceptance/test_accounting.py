@@ -25,7 +25,7 @@ from .readers import ENOUGH, OVER, LiveReader, NativeReader, Reader, Seen, SseRe
 GAME = "game-1"
 SEED = 20261120
 BATCH = 6
-KILLS_WHILE_UNANSWERED = (0.25, 0.5)
+KILLS_WHILE_UNANSWERED = (0.2, 0.4, 0.55)
 KILL_AFTER_APPEND = 0.75
 MEAN_MESSAGES_TO_A_DROP = 70
 
@@ -36,7 +36,7 @@ class Publisher:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._key = hub.publisher_key
-        self._dice = random.Random(SEED)
+        self.dice = random.Random(SEED)
         self.accepted = 0
         self.duplicates = 0
         self.requests = 0
@@ -46,7 +46,7 @@ class Publisher:
         """Until it is acknowledged."""
         while not await asyncio.to_thread(self._try, plays):
             self.repeated += 1
-            await asyncio.sleep(self._dice.uniform(0.005, 0.05))
+            await asyncio.sleep(self.dice.uniform(0.005, 0.05))
 
     def _try(self, plays: Sequence[Play]) -> bool:
         connection = self.send(plays)
@@ -187,6 +187,7 @@ def _readers(hub: Hub, start: str, last_id: str) -> list[Reader]:
 async def _kill_while_unanswered(hub: Hub, publisher: Publisher, batch: Sequence[Play]) -> None:
     """A request is out, and it is anybody's guess how far the hub has come with it."""
     connection = await asyncio.to_thread(publisher.send, batch)
+    await asyncio.sleep(publisher.dice.uniform(0.0, 0.006))
     await asyncio.to_thread(hub.kill)
     connection.close()
     publisher.repeated += 1

@@ -7,6 +7,7 @@ reading. A removal holds over a restart, and a new partner of the same name inhe
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -81,6 +82,8 @@ ALL_DEAD = dict.fromkeys(ALL_GOOD, 401)
 class Traffic:
     """Publishes all the time, and knows what it has published."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._stop = False
@@ -90,7 +93,7 @@ class Traffic:
         """Until stopped."""
         while not self._stop:
             self.sent += 1
-            await asyncio.to_thread(self._hub.publish, marker(f"m-{self.sent}", GAME))
+            await asyncio.to_thread(self._hub.publish, marker(f"m-{next(self._numbers)}", GAME))
 
     def stop(self) -> None:
         """End after the request under way."""
@@ -248,16 +251,24 @@ async def test_rotated_credentials(scene: Scene) -> None:
 
 
 @pytest.mark.timeout(60)
-async def test_new_grants_end_sessions_as_ones_that_come_back(scene: Scene) -> None:
+async def test_new_grants_end_tokens_and_send_native_sessions_round(scene: Scene) -> None:
     hub, leaver = scene.hub, scene.leaver
     live, native = scene.sessions[:1], scene.sessions[1:]
     async with traffic(hub, [*scene.neighbours, *native]):
-        await command(hub, "partner", "grant", "leaver", "--feed", "shottracker", "--grant", "event_id=another")
-        # Told to come back, it finds that this game is no longer its own.
-        await live[0].until(lambda: live[0].ended == "refused 403", "refused", LIMIT_SECONDS)
-        assert live[0].codes == [1001]
+        since = await command(hub, "partner", "grant", "leaver", "--feed", "shottracker", "--grant", "event_id=another")
+        await closed(live, since)  # its token was issued under the old grants
         found = await asyncio.to_thread(good_for, hub, leaver)
-    assert found == {**ALL_GOOD, "signed": 403, "subscribe": 403, "token": 403}
+        assert found == {**ALL_GOOD, "signed": 403, "subscribe": 403, "token": 401}
+    connections = [reader.connections for reader in native]
+    async with traffic(hub, scene.neighbours):
+        await command(hub, "partner", "grant", "leaver", "--feed", "hub", "--grant", f"subject={GAME}")
+        for reader, before in zip(native, connections, strict=True):
+            await reader.until(lambda reader=reader, before=before: reader.connections > before, "back", LIMIT_SECONDS)
+    assert native[0].codes == [1001]
+    assert native[1].last_words == '{"reason":"shutdown"}'
+    for reader in native:
+        await reader.reached(len(scene.neighbours[0].seen))
+        assert [seen.seq for seen in reader.seen] == list(range(2, 2 + len(reader.seen)))
 
 
 @pytest.mark.timeout(60)
@@ -272,10 +283,10 @@ async def test_a_revoked_key(scene: Scene) -> None:
         SseReader(hub, "operator's sse", made["admin"]["key"], scene.start),
     ]
     tasks = [asyncio.create_task(reader.run()) for reader in operator]
-    for reader in operator:
-        await reader.reached(1)
+    await asyncio.to_thread(hub.publish, marker("while-good", GAME), key=made["publisher"]["key"])
+    for reader in (*operator, *scene.neighbours, *scene.sessions):
+        await reader.reached(2)
     async with traffic(hub, [*scene.neighbours, *scene.sessions]):
-        await asyncio.to_thread(hub.publish, key=made["publisher"]["key"])
         since = await command(hub, "key", "revoke", made["admin"]["id"])
         await closed(operator, since)
         await command(hub, "key", "revoke", made["publisher"]["id"])

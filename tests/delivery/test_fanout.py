@@ -161,6 +161,20 @@ def test_an_early_start_beside_another_following(world: World, encoding: Encodin
     assert sink.offsets == [game[1], *other]
 
 
+def test_a_catch_up_that_reads_past_what_was_dispatched(small: World, encoding: Encoding) -> None:
+    """The log has more than the fan-out was told of: what was read there is not pushed again."""
+    small.append(*[event("game") for _ in range(20)])
+    small.holding = True
+    small.append(*[event("game") for _ in range(5)])
+    sinks = [small.reader(encoding, choice, 0) for choice in (GAME, FEED)]
+    small.settle()
+    small.append(event("game"))
+    small.release()
+    small.append(event("game"))
+    for sink in sinks:
+        assert sink.offsets == small.offsets(GAME)
+
+
 # slow readers
 
 
@@ -701,7 +715,7 @@ def test_a_record_that_cannot_be_encoded_is_no_silent_gap(
     assert caplog.records
 
 
-@pytest.mark.parametrize("fault", ["matches", "write", "is_last"])
+@pytest.mark.parametrize("fault", ["matches", "write", "write beside others", "is_last"])
 def test_a_fault_in_one_place_costs_nobody_a_record(
     world: World, encoding: Encoding, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -716,14 +730,20 @@ def test_a_fault_in_one_place_costs_nobody_a_record(
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patched:
-        if fault == "write":
-            patched.setattr(victim, "writes", type("Broken", (list,), {"append": fails})())
+        if fault.startswith("write"):
+            if fault == "write beside others":
+                world.follow(victim, Choice(subject="none"), number=2)
+                world.settle()
+            patched.setattr(victim, "writes", type("Broken", (list,), {"append": fails})(victim.writes))
         elif fault == "matches":
             patched.setattr(Choice, "matches", fails)
         else:
             patched.setattr(ending.framing, "is_last", fails)
         world.append(event("game"))
         world.append(event("other"))
+        if fault.startswith("write"):
+            assert victim.ended == [EndReason.FAULT]
+            assert neighbour.ended == [], "it is nobody else's fault"
     world.append(event("game"))
     assert caplog.records
     world.settle()

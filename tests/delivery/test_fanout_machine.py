@@ -5,7 +5,6 @@ every key of the state lane.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -259,7 +258,7 @@ class FanoutMachine(RuleBasedStateMachine):
 
 TestFanoutMachine = FanoutMachine.TestCase
 TestFanoutMachine.settings = settings(
-    max_examples=int(os.environ.get("EXAMPLES", "100")),
+    max_examples=150,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

@@ -206,8 +206,8 @@ class Directory:
     async def import_key(
         self, role: Role, name: str, plain: str, feeds: Iterable[str] = (), sources: Iterable[str] = ()
     ) -> Key:
-        """A key with a text that was made elsewhere. Raises AlreadyExists."""
-        if any(key.name == name and key.revoked_at is None for key in self._index.keys.values()):
+        """A key with a text that was made elsewhere; names that are not empty are taken once. Raises AlreadyExists."""
+        if name and any(key.name == name and key.revoked_at is None for key in self._index.keys.values()):
             raise AlreadyExists(f"there is a key named {name[:80]!r}; revoke it or choose another name")
         if self._index.knows_key(plain):
             raise AlreadyExists("this key is known already")

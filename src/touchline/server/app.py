@@ -27,9 +27,9 @@ from touchline.clock import Clock, SystemClock
 from touchline.delivery.fanout import Fanout, FanoutLimits
 from touchline.errors import ConfigError, LogError, TouchlineError
 from touchline.feeds import registry
-from touchline.feeds.base import Operation
+from touchline.feeds.base import Form, Operation
 from touchline.log.directory import Directory
-from touchline.log.entries import Role
+from touchline.log.entries import Role, mint
 from touchline.log.sqlite import SqliteLog
 from touchline.server import config
 from touchline.server.config import Settings
@@ -49,6 +49,7 @@ from touchline.server.snapshots import Snapshots
 _log: Final = logging.getLogger("touchline")
 
 _RETENTION_SECONDS: Final = 30.0
+_FIRST_KEYS: Final[tuple[tuple[Role, str], ...]] = (("admin", "tla_"), ("publisher", "tlp_"))
 
 
 class Running:
@@ -106,7 +107,7 @@ class Running:
             metrics=Metrics(),
         )
         self._sessions = Sessions(self._hub)
-        directory.on_change(self._sessions.recheck)
+        directory.on_change(self._sessions.changed)
         log.follow(self._hub.on_records)
         await self._first_keys(directory)
         self._spawn(self._every_second)
@@ -114,17 +115,23 @@ class Running:
         self._hub.ready = True
 
     async def _first_keys(self, directory: Directory) -> None:
-        """The first start makes an admin's and a publisher's key and leaves each in a file of mode 0600."""
-        roles: tuple[Role, ...] = ("admin", "publisher")
-        for role in roles:
-            path = self.settings.data_dir / f"{role}.key"
+        """The first start makes an admin's and a publisher's key and leaves each in a file of mode 0600.
+
+        The file comes first: a start that is cut off in between leaves no key that nobody can know.
+        """
+        for role, prefix in _FIRST_KEYS:
             name = f"{role}.key"
-            if path.exists() or any(key.name == name and key.revoked_at is None for key in directory.keys()):  # noqa: SIM118
+            path = self.settings.data_dir / name
+            known = [key for key in directory.keys() if key.name == name]  # noqa: SIM118
+            if any(key.revoked_at is None for key in known) or (known and path.exists()):
                 continue
-            _, plain = await directory.create_key(role, name, (), ())
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(plain + "\n")
+            plain = path.read_text().strip() if path.exists() else ""
+            if not plain:
+                plain = prefix + mint(Form.TOKEN, name, os.urandom)
+                _write_secret(path, plain + "\n")
+            elif not (plain.startswith(prefix) and len(plain) >= 40):
+                raise ConfigError(f"{path} holds no key; move it away and start again")
+            await directory.import_key(role, name, plain)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -224,6 +231,17 @@ class _Server(uvicorn.Server):
             self._listening(self)
 
 
+def _write_secret(path: Path, text: str) -> None:
+    """A file of mode 0600 that is there whole or not at all."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+
+
 def _bind(settings: Settings) -> socket.socket:
     """A bound socket, not listening yet. Raises ConfigError when the address cannot be had."""
     try:
@@ -246,7 +264,24 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    server = _Server(
+    server = http_server(running, lambda server: _announce(running, server))
+    serving = asyncio.create_task(server.serve([listener]))
+    serving.add_done_callback(lambda _: stop.set())
+    try:
+        await stop.wait()
+        _log.info("stopping")
+        for accepting in server.servers:
+            accepting.close()
+    finally:
+        await running.stop()
+        server.should_exit = True
+        await serving
+
+
+def http_server(running: Running, listening: Callable[[uvicorn.Server], None]) -> uvicorn.Server:
+    """The server of a started hub; ``listening`` is called once it does."""
+    settings = running.settings
+    return _Server(
         uvicorn.Config(
             running.application(),
             host=settings.host,
@@ -265,19 +300,8 @@ async def _run(settings: Settings) -> None:
             ssl_certfile=settings.tls_cert or None,
             ssl_keyfile=settings.tls_key or None,
         ),
-        lambda server: _announce(running, server),
+        listening,
     )
-    serving = asyncio.create_task(server.serve([listener]))
-    serving.add_done_callback(lambda _: stop.set())
-    try:
-        await stop.wait()
-        _log.info("stopping")
-        for accepting in server.servers:
-            accepting.close()
-    finally:
-        await running.stop()
-        server.should_exit = True
-        await serving
 
 
 def _announce(running: Running, server: uvicorn.Server) -> None:

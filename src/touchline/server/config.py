@@ -35,6 +35,19 @@ _SIZES: Final = {
     "gib": 2**30,
 }
 _FILE: Final = "touchline.toml"
+_POSITIVE: Final = (
+    "max_connections",
+    "max_body_bytes",
+    "max_batch_events",
+    "max_event_bytes",
+    "header_seconds",
+    "body_seconds",
+    "session_backlog_bytes",
+    "stall_seconds",
+    "login_failures_per_address",
+    "login_failures_per_name",
+    "login_failures_per_pair",
+)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,6 +231,11 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"tls_cert and tls_key cannot be used together: {error}") from None
     if not 0 <= settings.port <= 65535:
         raise ConfigError(f"port: {settings.port} is not between 0 and 65535")
+    for name in _POSITIVE:
+        if not 0 < getattr(settings, name) < float("inf"):  # also false for a number that is none
+            raise ConfigError(f"{name}: {getattr(settings, name)} is not above 0")
+    if not 0 <= settings.drain_seconds < float("inf"):
+        raise ConfigError(f"drain_seconds: {settings.drain_seconds} is below 0")
     if settings.base_url:
         parts = urlsplit(settings.base_url)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:

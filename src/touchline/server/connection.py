@@ -36,10 +36,13 @@ class HttpConnection(HttpToolsProtocol):
         """Start the deadline for the first head."""
         super().connection_made(transport)
         self._head_bytes = 0
+        self._head_begun = False
         self._head_done = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._body_due = False
         self._body_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._unwritten = 0
         self._problem = ""
         if not self.sessions.admit(len(self.connections)):
             self._refuse(503, "too many connections, come back later", retry=True)
@@ -47,6 +50,7 @@ class HttpConnection(HttpToolsProtocol):
         self._await_head()
 
     def _await_head(self) -> None:
+        self._stop_timer()
         self._head_bytes = 0
         self._head_done = False
         self._head_timer = self.loop.call_later(self.sessions.settings.header_seconds, self._head_late)
@@ -64,8 +68,9 @@ class HttpConnection(HttpToolsProtocol):
             self._body_timer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
+        """Forget the deadlines."""
         self._stop_timer()
+        self._stop_write_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -73,22 +78,32 @@ class HttpConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        if not self._head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and b"\r\n\r\n" not in data:
-                self._refuse(431, f"the head of the request is larger than {MAX_HEAD_BYTES} bytes")
+        if self._head_done and not self._body_due and self._is_idle():
+            self._await_head()  # also for line breaks before a request, which no callback tells of
+        self._head_begun = False
+        while True:
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                if self._should_upgrade():
+                    self._hand_over(data)
+                    return
+                if not data:  # an upgrade to something else is passed over, what comes behind it is a request
+                    break
+            except httptools.HttpParserError:
+                self._refuse(400, "not a valid HTTP/1.1 request")
                 return
-        try:
-            self.parser.feed_data(data)
-            self._await_body()
-            return
-        except httptools.HttpParserUpgrade as upgrade:
-            rest = data[upgrade.args[0] :]
-        except httptools.HttpParserError:
-            self._refuse(400, "not a valid HTTP/1.1 request")
-            return
-        if self._should_upgrade():
-            self._hand_over(rest)
+        self._await_body()
+        if not self._head_done and not self._head_begun:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, f"the head of the request is larger than {MAX_HEAD_BYTES} bytes")
+
+    def _is_idle(self) -> bool:
+        cycle: object = self.cycle
+        return cycle is None or self.cycle.response_complete
 
     def _await_body(self) -> None:
         """A body that did not come with its head has a deadline; most need none."""
@@ -98,7 +113,8 @@ class HttpConnection(HttpToolsProtocol):
     def _body_late(self) -> None:
         self._body_timer = None
         if self._body_due and not self.transport.is_closing():
-            if self.cycle.response_started:
+            cycle: object = self.cycle
+            if cycle is not None and self.cycle.response_started:
                 self.transport.close()
             else:
                 self._refuse(408, "the body of the request did not arrive in time")
@@ -114,6 +130,8 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A new request: its head is due."""
         super().on_message_begin()
+        self._head_begun = True
+        self.scope["state"]["abort"] = self.transport.abort  # for answers that go on and on
         if self._head_done:
             self._await_head()
 
@@ -137,6 +155,37 @@ class HttpConnection(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        """The client does not take its answer as quickly as it is made: it has to make progress."""
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """It has."""
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Idle for long; an answer that was never read must not keep the connection."""
+        super().timeout_keep_alive_handler()
+        self._watch_writing()
+
+    def _watch_writing(self) -> None:
+        self._stop_write_timer()
+        self._unwritten = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(self.sessions.settings.stall_seconds, self._write_late)
+
+    def _write_late(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unwritten:
+            self._watch_writing()
+        else:
+            self.transport.abort()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
     def _should_upgrade_to_ws(self) -> bool:
         return True
 
@@ -159,18 +208,26 @@ class HttpConnection(HttpToolsProtocol):
 
     def _hand_over(self, rest: bytes) -> None:
         """The socket now belongs to a WebSocket connection; the parser's unread bytes go with it."""
-        cycle: object = self.cycle
-        if cycle is not None and not self.cycle.response_complete:
+        if not self._is_idle():
             self._refuse(400, "an upgrade cannot follow an unanswered request")
             return
+        if self.parser.get_method() != b"GET":
+            self._refuse(400, "a WebSocket handshake is a GET request")
+            return
+        try:
+            parsed = httptools.parse_url(self.url)
+            path = parsed.path.decode("ascii")
+        except (httptools.HttpParserError, UnicodeDecodeError, AttributeError):  # an absolute form may have no path
+            self._refuse(400, "the target of the request is not a path")
+            return
         self._stop_timer()
+        self._stop_write_timer()
         self.connections.discard(self)
-        parsed = httptools.parse_url(self.url)
-        self.scope["path"] = unquote(parsed.path.decode("ascii"))
+        self.scope["path"] = unquote(path)
         self.scope["raw_path"] = parsed.path
         self.scope["query_string"] = parsed.query or b""
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        head = [self.scope["method"].encode(), b" ", self.url, b" HTTP/1.1\r\n"]
+        self.scope["method"] = "GET"
+        head = [b"GET ", self.url, b" HTTP/1.1\r\n"]
         for name, value in self.headers:
             head += [name, b": ", value, b"\r\n"]
         head.append(b"\r\n")

@@ -45,6 +45,9 @@ class Session(Protocol):
     def end(self, reason: EndReason) -> None:
         """Word the end in the session's protocol and close."""
 
+    def abort(self) -> None:
+        """Close without a word."""
+
     def tick(self, now: float) -> None:
         """Once a second: keep-alive and idleness."""
 
@@ -122,18 +125,36 @@ class Sessions:
             return EndReason.SHUTDOWN
         return None
 
-    def recheck(self, *_: str) -> None:
-        """Look at every session again; called when the directory changed, and every few seconds for expiry."""
+    def changed(self, kind: str, name: str) -> None:
+        """The directory changed. A token that is good ends nobody's session: tokens are extended all the time."""
+        if kind != "token" or self.hub.directory.find_token(name) is None:
+            self.recheck()
+
+    @staticmethod
+    def _end(session: Session, reason: EndReason) -> None:
+        """No session's fault may keep the next one open."""
+        try:
+            session.end(reason)
+        except Exception:
+            _log.exception("a session could not word its end", extra={"reason": reason.value})
+            session.abort()
+
+    def recheck(self) -> None:
+        """Look at every session again; when rights changed, and every few seconds for expiry."""
         good_keys = frozenset(key.id for key in self.hub.directory.keys() if key.revoked_at is None)  # noqa: SIM118
         for session in list(self._open):
             if session.identity is not None and (reason := self._why_end(session.identity, good_keys)) is not None:
-                session.end(reason)
+                self._end(session, reason)
 
     def tick(self) -> None:
         """Once a second."""
         now = self.hub.clock.monotonic()
         for session in list(self._open):
-            session.tick(now)
+            try:
+                session.tick(now)
+            except Exception:
+                _log.exception("a session's periodic work failed")
+                session.abort()
         self._ticks += 1
         if self._ticks % _RECHECK_TICKS == 0:
             self.recheck()
@@ -146,7 +167,7 @@ class Sessions:
         steps = max(1, int(seconds / 0.05))
         for step in range(steps):
             for session in sessions[step::steps]:
-                session.end(EndReason.SHUTDOWN)
+                self._end(session, EndReason.SHUTDOWN)
             if step < steps - 1:
                 await asyncio.sleep(0.05)
         for _ in range(20):

@@ -122,7 +122,10 @@ class Snapshots:
                 return
             loaded.offset = record.offset
             loaded.dirty = True
-        fold.apply(loaded.state, record)
+        try:
+            fold.apply(loaded.state, record)
+        except Exception:  # the state lacks one record; nobody who waits for the records themselves may lack any
+            _log.exception("a record could not be folded", extra={"stream": record.stream, "offset": record.offset})
         loaded.changed = True
 
     def apply(self, records: Sequence[Record]) -> None:
@@ -151,7 +154,12 @@ class Snapshots:
             if loaded.waiting is not None or not loaded.changed:
                 continue
             loaded.changed = False
-            for event in fold.derive(loaded.state, now):
+            try:
+                derived = fold.derive(loaded.state, now)
+            except Exception:
+                _log.exception("nothing could be derived from a state", extra={"stream": stream})
+                continue
+            for event in derived:
                 key = (event.type, event.state_key)
                 if loaded.derived.get(key) != event.id:
                     loaded.derived[key] = event.id

@@ -43,7 +43,7 @@ from touchline.wire.http import HttpRequest, HttpResponse, problem
 _log: Final = logging.getLogger(__name__)
 
 _HANDSHAKE_SECONDS: Final = 15.0
-_CLOSE_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 3.0
 _PING_AFTER_SECONDS: Final = 30.0
 _GONE_AFTER_SECONDS: Final = 95.0
 _READ_HIGH_BYTES: Final = 64 * 1024
@@ -105,12 +105,13 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport = transport
         self._sessions.add(self)
         transport.pause_reading()
+        if self._sessions.hub.stopping:
+            self._refuse(problem(503, "Service Unavailable", "the hub is stopping, come back"))
+            return
         transport.set_write_buffer_limits(high=self._sessions.settings.session_backlog_bytes)
-        self._timer = self._loop.call_later(_HANDSHAKE_SECONDS, self._abort)
+        self._timer = self._loop.call_later(_HANDSHAKE_SECONDS, self.abort)
         found = self._sessions.find(self._request.path)
         if found is None:
-            self._protocol = ServerProtocol()
-            self._protocol.receive_data(head)
             self._refuse(problem(404, "Not Found", "there is no WebSocket endpoint here"))
             return
         self._route, params = found
@@ -126,7 +127,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._protocol.receive_data(head)
         events = self._protocol.events_received()
         if not events or not isinstance(events[0], Request):
-            self._refuse(problem(400, "Bad Request", "not a WebSocket handshake"))
+            self._refuse(problem(400, "Bad Request", "no WebSocket handshake, or a longer one than is read"))
             return
         response = self._protocol.accept(events[0])
         if response.status_code != 101:
@@ -146,7 +147,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._carry_out()
 
     def _refuse(self, response: HttpResponse) -> None:
-        assert self._protocol is not None
+        assert self._transport is not None
         headers = Headers()
         for name, value in response.headers:
             headers[name] = value
@@ -155,8 +156,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._sessions.hub.metrics.refused.labels(
             self._route.feed if self._route else "none", str(response.status)
         ).inc()
-        self._protocol.send_response(Response(response.status, _reason(response.status), headers, response.body))
-        self._flush()
+        self._transport.write(Response(response.status, _reason(response.status), headers, response.body).serialize())
         self._finish()
 
     def _accept(self) -> None:
@@ -175,11 +175,18 @@ class WebSocketConnection(asyncio.Protocol):
         metrics = self._sessions.hub.metrics
         metrics.sessions.labels(self._route.feed, "websocket").inc()
         metrics.sessions_opened.labels(self._route.feed, "websocket").inc()
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        """First what came behind the handshake, then the rest; a socket that is full reads when it has drained."""
         early, self._early = self._early, b""
         if early:
-            self._loop.call_soon(self.data_received, early)
+            self.data_received(early)
+        if self._transport is not None and not self._transport.is_closing() and not self._is_blocked():
+            self._transport.resume_reading()
+
+    def _is_blocked(self) -> bool:
+        return self._reader is not None and self._reader.blocked
 
     # the session's wishes
 
@@ -270,7 +277,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._closing or self._transport is None:
             return
         if self._session is None or self._reader is None:
-            self._abort()
+            self.abort()
             return
         self._sessions.hub.metrics.sessions_ended.labels(self._route.feed if self._route else "", reason.value).inc()
         self._session.end(reason, self._sessions.hub.now())
@@ -286,7 +293,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._reader is None:
             self._early += data
             if len(self._early) > _READ_HIGH_BYTES:
-                self._abort()
+                self.abort()
             return
         self._last_in = self._sessions.hub.fanout.now
         self._pinged = False
@@ -303,7 +310,8 @@ class WebSocketConnection(asyncio.Protocol):
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             if frame.opcode is not Opcode.CONT:
                 self._parts_text = frame.opcode is Opcode.TEXT
-            self._parts.append(bytes(frame.data))
+            if frame.data:  # fragments without content cost nothing, however many there are
+                self._parts.append(bytes(frame.data))
             if not frame.fin:
                 return
             data = b"".join(self._parts)
@@ -324,6 +332,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._protocol is not None:
             self._protocol.receive_eof()
             self._flush()
+            self._finish()
         return None
 
     def _flush(self) -> None:
@@ -347,14 +356,17 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """Nothing more is sent; the peer has a little time to answer the close."""
+        if self._closing:
+            return
         self._closing = True
         self.write = _nowhere
         self._leave()
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None:
             self._stop_timer()
             if self._protocol is None or self._protocol.state is State.CONNECTING or self._reader is None:
                 self._transport.close()
-            self._timer = self._loop.call_later(_CLOSE_SECONDS, self._abort)
+            # Also for a transport that is closing already: it waits for a peer that may never read.
+            self._timer = self._loop.call_later(_CLOSE_SECONDS, self.abort)
 
     def _leave(self) -> None:
         if self._reader is not None:
@@ -365,7 +377,8 @@ class WebSocketConnection(asyncio.Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Close without a word."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -88,6 +88,7 @@ def decode(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
     if (
         plain.specversion != "1.0"
         or _plain_text(plain.id) is None
+        or _plain_text(plain.type) is None
         or _plain_text(plain.subject) is None
         or _plain_source(plain.source) is None
         or not (plain.datacontenttype is None or plain.datacontenttype == "application/json")
@@ -96,10 +97,18 @@ def decode(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
     occurred_at = None
     if plain.time is not None:
         try:
-            occurred_at = rfc3339.parse(plain.time)
+            occurred_at = _nanoseconds(plain.time)
         except ValueError:
             return _decode_carefully(body)
     return Envelope(plain.id, plain.source, plain.type, plain.subject, bytes(plain.data), plain.time, occurred_at)
+
+
+def _nanoseconds(time: str) -> int:
+    """UTC nanoseconds of a date-time. Raises ValueError, also when they do not fit into 64 bits."""
+    value = rfc3339.parse(time)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("is not between the years 1678 and 2262")
+    return value
 
 
 def _decode_carefully(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
@@ -150,7 +159,7 @@ def from_attributes(attributes: Mapping[str, Any], data: bytes) -> Envelope | li
     occurred_at = None
     if time is not None:
         try:
-            occurred_at = rfc3339.parse(time if isinstance(time, str) else "")
+            occurred_at = _nanoseconds(time if isinstance(time, str) else "")
         except ValueError as error:
             problems.append(("time", str(error)))
     content_type = attributes.get("datacontenttype")

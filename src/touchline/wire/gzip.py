@@ -9,6 +9,9 @@ from touchline.errors import RemoteProtocolError
 
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_PIECE_BYTES: Final = 64 * 1024
+"""Given to zlib at a time: of what it does not use of a piece it makes a copy, once for every member."""
+_MAX_MEMBERS: Final = 4096
 
 
 class TooLarge(RemoteProtocolError):
@@ -24,18 +27,25 @@ def inflate(data: bytes, limit_bytes: int) -> bytes:
     """
     parts: list[bytes] = []
     left = limit_bytes
-    while data:
+    rest = memoryview(data)
+    for _ in range(_MAX_MEMBERS):
+        if not rest:
+            return b"".join(parts)
         stream = zlib.decompressobj(_GZIP_OR_ZLIB)
-        try:
-            parts.append(stream.decompress(data, left + 1))
-        except zlib.error as error:
-            raise RemoteProtocolError(f"the body is not gzip: {error}") from None
-        left -= len(parts[-1])
-        if left < 0:
-            raise TooLarge(f"the inflated body is larger than {limit_bytes} bytes")
-        if not stream.eof:
-            raise RemoteProtocolError("the gzip body is truncated")
-        data = stream.unused_data
+        while not stream.eof:
+            if not rest:
+                raise RemoteProtocolError("the gzip body is truncated")
+            piece, rest = rest[:_PIECE_BYTES], rest[_PIECE_BYTES:]
+            try:
+                parts.append(stream.decompress(piece, left + 1))
+            except zlib.error as error:
+                raise RemoteProtocolError(f"the body is not gzip: {error}") from None
+            left -= len(parts[-1])
+            if left < 0:
+                raise TooLarge(f"the inflated body is larger than {limit_bytes} bytes")
+        rest = memoryview(data)[len(data) - len(rest) - len(stream.unused_data) :]
+    if rest:
+        raise RemoteProtocolError(f"the body has more than {_MAX_MEMBERS} gzip members")
     return b"".join(parts)
 
 

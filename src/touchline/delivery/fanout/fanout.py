@@ -294,8 +294,12 @@ class Fanout:
         if not batch:
             return
         data = batch[0] if len(batch) == 1 else b"".join(batch)
-        for write in group.solo.values():
-            write(data)
+        try:
+            for write in group.solo.values():
+                write(data)
+        except Exception:
+            _log.exception("a session could not be written to")
+            self._fail(group)
         group.flushed_at = self.now
         self.stats.frames += len(batch) * len(group.solo)
         self.stats.written_bytes += len(data) * len(group.solo)
@@ -308,7 +312,11 @@ class Fanout:
         for reader in list(readers):
             if reader.pending_bytes >= at_least:
                 readers.pop(reader)
-                self._write(reader, reader.pending)
+                try:
+                    self._write(reader, reader.pending)
+                except Exception:
+                    _log.exception("a session could not be written to")
+                    self._end(reader, EndReason.FAULT)
                 reader.pending = []
                 reader.pending_bytes = 0
         if self._to_settle:

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from touchline.errors import RemoteProtocolError
+from touchline.feeds import registry
 from touchline.feeds.base import (
     Accept,
     Admission,
@@ -84,7 +85,7 @@ class HubSession:
 
     def _begin(self, admission: Admission, view: PositionView, now: Instant) -> None:
         try:
-            chosen = selector(admission, self._request)
+            chosen = selector(admission, self._request, registry.NAMES)
         except RemoteProtocolError as error:
             self._wishes.append(Refuse(problem(400, "Bad Request", str(error))))
             return

@@ -12,17 +12,20 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
+from urllib.parse import unquote
 
+import msgspec
 from prometheus_client import Counter
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import compile_path
 
 from touchline.errors import LogError, RemoteProtocolError
 from touchline.feeds.base import Operation
+from touchline.server.http.access import require
 from touchline.server.requests import request_from_scope
 from touchline.server.sessions import Sessions
 from touchline.wire.gzip import TooLarge, inflate
-from touchline.wire.http import HttpRequest, HttpResponse, problem
+from touchline.wire.http import HttpRequest, HttpResponse, every, problem
 
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("touchline.access")
@@ -30,9 +33,12 @@ _access: Final = logging.getLogger("touchline.access")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Streaming = Callable[[HttpRequest, Receive, Send], Awaitable[None]]
+Streaming = Callable[[HttpRequest, Scope, Receive, Send], Awaitable[None]]
 
 _READ_METHODS: Final = ("GET", "HEAD", "DELETE")
+_ROLES: Final = {"publisherKey": "publisher", "adminKey": "admin"}
+_SMALL_BODY: Final = 64 * 1024
+"""A body up to so much is read before it is known who sends it; a feed's own operations take no larger ones."""
 
 
 class Disconnected(Exception):
@@ -83,33 +89,31 @@ class Application:
             else:
                 await self._http(scope, receive, send)
 
-    def _find(self, path: str) -> tuple[dict[str, list[Operation]], dict[str, str]] | None:
-        methods = self._plain.get(path)
+    def _find(self, scope: Scope) -> tuple[dict[str, list[Operation]], dict[str, str]] | None:
+        methods = self._plain.get(scope["path"])
         if methods is not None:
             return methods, {}
+        target = (scope.get("raw_path") or b"").decode("latin-1")
         for pattern, candidates in self._patterns:
-            match = pattern.match(path)
+            match = pattern.match(target)  # as it was sent: a name may hold a slash, as %2F
             if match:
-                return candidates, match.groupdict()
+                return candidates, {name: unquote(value) for name, value in match.groupdict().items()}
         return None
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         name = "unknown"
         try:
-            found = self._find(scope["path"])
+            found = self._find(scope)
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
-            body = b"" if scope["method"] in _READ_METHODS else await self._body(scope, receive)
             request = request_from_scope(
                 scope,
-                body if isinstance(body, bytes) else b"",
+                b"",
                 self._sessions.settings.proxies,
                 self._sessions.public_host,
                 found[1] if found else None,
             )
-            if isinstance(body, HttpResponse):
-                response = body
-            elif found is None:
+            if found is None:
                 response = self._unknown(scope["path"])
             else:
                 operation = self._choose(found[0].get(method, []), request)
@@ -118,9 +122,13 @@ class Application:
                 else:
                     name = operation.name
                     if operation.path in self._streaming:
-                        await self._streaming[operation.path](request, receive, send)
+                        await self._streaming[operation.path](request, scope, receive, send)
                         return
-                    response = await operation.handler(request)
+                    body = b"" if scope["method"] in _READ_METHODS else await self._body(operation, request, receive)
+                    if isinstance(body, bytes):
+                        response = await operation.handler(msgspec.structs.replace(request, body=body))
+                    else:
+                        response = body
         except Disconnected:
             return
         except LogError as error:
@@ -162,11 +170,18 @@ class Application:
         answer = problem(405, "Method Not Allowed")
         return HttpResponse(405, answer.body, (*answer.headers, ("allow", ", ".join(sorted(methods)))))
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | HttpResponse:
-        settings = self._sessions.settings
-        limit = settings.max_body_bytes
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if int(declared) > limit:
+    async def _body(self, operation: Operation, request: HttpRequest, receive: Receive) -> bytes | HttpResponse:
+        """The body, or why it is not taken. Much is kept (or inflated) only for those who have the key for it."""
+        limit = self._sessions.settings.max_body_bytes
+        declared = request.header("content-length")
+        encoding = request.header("content-encoding")
+        if declared is None or int(declared) > _SMALL_BODY or encoding is not None:
+            role = _ROLES.get(operation.security or "")
+            if role is None:
+                limit = min(limit, _SMALL_BODY)
+            elif isinstance(refused := require(self._hub, request, role), HttpResponse):
+                return refused
+        if declared is not None and int(declared) > limit:
             return _too_large(limit)
         parts: list[bytes] = []
         size = 0
@@ -182,13 +197,13 @@ class Application:
             if not message.get("more_body"):
                 break
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        encodings = [value.strip().lower() for name, value in scope["headers"] if name == b"content-encoding"]
-        if not encodings or encodings == [b"identity"]:
+        encodings = [value.strip().lower() for value in every(request.headers, "content-encoding")]
+        if not encodings or encodings == ["identity"]:
             return body
-        if encodings != [b"gzip"]:
+        if encodings != ["gzip"]:
             return problem(415, "Unsupported Media Type", "Content-Encoding may be gzip or absent")
         try:
-            if len(body) > 256 * 1024:
+            if len(body) > 16 * 1024:
                 return await asyncio.to_thread(inflate, body, limit)
             return inflate(body, limit)
         except TooLarge:
@@ -198,8 +213,8 @@ class Application:
 
 
 def _too_large(limit: int) -> HttpResponse:
-    answer = problem(413, "Content Too Large", f"the body is larger than {limit} bytes; send smaller batches")
-    return HttpResponse(413, answer.body, (*answer.headers, ("connection", "close")))
+    # The connection stays: closed while the client still sends, its system would drop this answer unread.
+    return problem(413, "Content Too Large", f"the body is larger than {limit} bytes; send smaller batches")
 
 
 def log_problem(error: LogError) -> HttpResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from touchline.delivery.fanout import Framing, Reader
@@ -13,7 +14,7 @@ from touchline.feeds.hub.selection import HubSelector, selector
 from touchline.log.base import MAX_PAGE
 from touchline.model import Position, Record
 from touchline.server.http.access import admit
-from touchline.server.http.asgi import Receive, Send
+from touchline.server.http.asgi import Receive, Scope, Send
 from touchline.server.hub import Hub
 from touchline.server.sessions import Identity, Sessions
 from touchline.wire import cloudevents, sse
@@ -30,6 +31,7 @@ _MAX_LIMIT: Final = 1000
 _MAX_SCANS: Final = 20
 _MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 _HEARTBEAT_SECONDS: Final = 15.0
+_END_SECONDS: Final = 3.0
 
 _FILTERS: Final = (
     Parameter("feed", "query", "only this feed; may repeat"),
@@ -151,7 +153,7 @@ class NativeReading:
             return begun
         _, chosen, after = begun
         text = request.param("limit") or str(_DEFAULT_LIMIT)
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MAX_LIMIT):
+        if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= _MAX_LIMIT):
             return problem(400, "Bad Request", f"limit is a number from 1 to {_MAX_LIMIT}")
         log = self._hub.event_log
         try:
@@ -180,7 +182,8 @@ class NativeReading:
         """Up to ``limit`` records that the reader may see, the offset that was looked at, and whether there is more."""
         found: list[Record] = []
         size = 0
-        narrow = (chosen.admin and not chosen.subjects) or chosen.subject is not None
+        # Only where the log itself selects what the reader gets does a small page not mean many of them.
+        narrow = chosen.admin and len(chosen.feeds) < 2 and (not chosen.subjects or chosen.subject is not None)
         for _ in range(_MAX_SCANS):
             page = await self._hub.event_log.read(
                 after,
@@ -232,7 +235,7 @@ class NativeReading:
 
     # server-sent events
 
-    async def stream(self, request: HttpRequest, receive: Receive, send: Send) -> None:
+    async def stream(self, request: HttpRequest, scope: Scope, receive: Receive, send: Send) -> None:
         """``GET /hub/v1/stream``."""
         token = request.header("last-event-id") or request.param("after") or None
         begun = self._begin(request, token)
@@ -240,7 +243,8 @@ class NativeReading:
             await _send_whole(begun, send)
             return
         admission, chosen, after = begun
-        session = SseSession(self._sessions, self._framing, self._sessions.settings.session_backlog_bytes)
+        abort = scope.get("state", {}).get("abort")
+        session = SseSession(self._sessions, self._framing, self._sessions.settings.session_backlog_bytes, abort)
         session.identity = self._sessions.identity("hub", Identify(admission.partner, key_id=admission.key_id))
         await session.run(chosen, None if after < 0 else after, receive, send)
 
@@ -248,7 +252,7 @@ class NativeReading:
 class SseSession:
     """One server-sent events reader: the fan-out writes into it, one task sends what is due in one piece."""
 
-    def __init__(self, sessions: Sessions, framing: Framing, high_bytes: int) -> None:
+    def __init__(self, sessions: Sessions, framing: Framing, high_bytes: int, abort: Callable[[], None] | None) -> None:
         self._sessions = sessions
         self._fanout = sessions.hub.fanout
         self._reader: Reader = self._fanout.attach(self, framing)
@@ -258,10 +262,14 @@ class SseSession:
         self._sending = 0
         self._due = asyncio.Event()
         self._ended: EndReason | None = None
+        self._abort = abort
+        self._abort_timer: asyncio.TimerHandle | None = None
         self.identity: Identity | None = None
 
     def write(self, data: bytes) -> None:
         """Keep for the sending task."""
+        if self._ended is not None:
+            return
         self._chunks.append(data)
         self._size += len(data)
         self._due.set()
@@ -273,10 +281,18 @@ class SseSession:
         return self._size + self._sending
 
     def end(self, reason: EndReason) -> None:
-        """Say why, then close."""
+        """Say why, then close; a client that does not take what it was sent before is not waited for."""
         if self._ended is None:
             self._ended = reason
+            self._fanout.detach(self._reader)
             self._due.set()
+            if self._abort is not None:
+                self._abort_timer = asyncio.get_running_loop().call_later(_END_SECONDS, self._abort)
+
+    def abort(self) -> None:
+        """Close without a word."""
+        if self._abort is not None:
+            self._abort()
 
     def tick(self, now: float) -> None:
         """Heartbeats are the sending task's."""
@@ -315,6 +331,8 @@ class SseSession:
                     break
         finally:
             gone.cancel()
+            if self._abort_timer is not None:
+                self._abort_timer.cancel()
             self._fanout.detach(self._reader)
             self._sessions.remove(self)
             metrics.sessions.labels("hub", "sse").dec()

@@ -125,6 +125,9 @@ class Publishing:
         if charset not in ("", "utf-8", "utf8", "us-ascii"):
             return problem(415, "Unsupported Media Type", f"charset {charset[:32]!r}; only UTF-8 is taken")
         body = request.body
+        limit = self._hub.settings.max_batch_events
+        if media_type == NDJSON_TYPE and body.count(b"\n") > 2 * limit + 100:  # a few empty lines are passed over
+            return problem(413, "Content Too Large", f"too many lines; a request holds at most {limit} events")
         try:
             body.decode()
         except UnicodeDecodeError as error:
