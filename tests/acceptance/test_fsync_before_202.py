@@ -25,12 +25,13 @@ ANSWERS = {"write", "writev", "sendto", "sendmsg"}
 REQUESTS = {"read", "recvfrom", "recvmsg"}
 STORES = {"pwrite64", "pwritev", "write", "writev"}
 WAL = "/hub.db-wal"
+SOCKET = "socket:"
 
 
 def too_early(calls: Sequence[Call], event_id: str) -> str:
     """What is wrong with the answer to the request that published an event; '' when it waited for the disk."""
     request = next(
-        (call for call in calls if call.name in REQUESTS and event_id in call.text and "POST /hub/v1" in call.text),
+        (call for call in calls if call.name in REQUESTS and event_id in call.text and SOCKET in call.path),
         None,
     )
     if request is None:
@@ -173,7 +174,7 @@ def test_publishers_that_share_a_commit_wait_for_it_together(traced: tuple[Hub, 
 
 def _story(calls: Sequence[Call], event_id: str) -> str:
     """The calls that matter, in their order."""
-    begun = next(call for call in calls if call.name in REQUESTS and event_id in call.text)
+    begun = next(call for call in calls if call.name in REQUESTS and event_id in call.text and SOCKET in call.path)
     told = []
     for call in calls:
         if call.began < begun.began:

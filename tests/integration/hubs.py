@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import uvloop
 
@@ -59,7 +59,7 @@ class Hub:
         self.port = 0
         self.running: Running
 
-    def __enter__(self) -> Hub:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._started.wait(PATIENCE_SECONDS)
         if self._failed is not None:

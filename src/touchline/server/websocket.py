@@ -41,6 +41,8 @@ from touchline.wire import frames
 from touchline.wire.http import HttpRequest, HttpResponse, problem
 
 _log: Final = logging.getLogger(__name__)
+_PEERS: Final = logging.Logger("websockets", logging.CRITICAL)
+"""For what the library says of its peers: their faults, and their requests with the keys in them."""
 
 _HANDSHAKE_SECONDS: Final = 15.0
 _CLOSE_SECONDS: Final = 3.0
@@ -122,7 +124,7 @@ class WebSocketConnection(asyncio.Protocol):
             del protocol
             return next((name for name in offered if name in surface.subprotocols), None)
 
-        self._protocol = ServerProtocol(select_subprotocol=select, max_size=surface.max_message_bytes)
+        self._protocol = ServerProtocol(select_subprotocol=select, max_size=surface.max_message_bytes, logger=_PEERS)
         self._early = rest
         self._protocol.receive_data(head)
         events = self._protocol.events_received()
