@@ -69,7 +69,7 @@ class Frame(msgspec.Struct):
     seq: str | int = 0
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def curl() -> str:
     """The program."""
     program = shutil.which("curl")

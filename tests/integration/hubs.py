@@ -58,6 +58,8 @@ class Hub:
         self.errors: list[dict[str, Any]] = []
         self.port = 0
         self.running: Running
+        self.connections: set[Any] = set()
+        """the plain HTTP connections that are open"""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -97,6 +99,7 @@ class Hub:
         self.port = listener.getsockname()[1]
         self.running.hub.public_url = self.url
         server = http_server(self.running, lambda _: self._started.set())
+        self.connections = server.server_state.connections
         serving = asyncio.create_task(server.serve([listener]))
         await self._stop.wait()
         for accepting in server.servers:

@@ -451,3 +451,13 @@ async def test_secrets_do_not_show(directory: Directory, kv: MemoryKeyValue) -> 
     assert "acme" in shown
     for secret in (plain["secret"], token, text, key.hash):
         assert secret not in shown
+
+
+async def test_wider_grants_leave_tokens_alone(directory: Directory) -> None:
+    await directory.add_member("wide", "shottracker", BASKETBALL, {"team_id": ["1"]}, {})
+    token = await directory.issue_token("shottracker", "wide", "subscribe", "g", form=Form.UUID, expires_at=None)
+    for grants in ({"team_id": ["1", "2"]}, {}):
+        await directory.set_grants("wide", "shottracker", grants)
+        assert directory.find_token(token.value) is not None
+    await directory.set_grants("wide", "shottracker", {"event_id": ["g"]})
+    assert directory.find_token(token.value) is None

@@ -27,6 +27,7 @@ from touchline.log.entries import (
     Partner,
     Role,
     StoredToken,
+    allow_all_of,
     check_partner_name,
     digest,
     mint,
@@ -131,18 +132,18 @@ class Directory:
     ) -> None:
         """Replace the grants, and the options if given. Raises NotFound.
 
-        Tokens were issued under the old grants: when these change, the tokens of that feed end.
+        Tokens were issued under the old grants: unless the new ones allow all of that too, the tokens of that feed end.
         """
         before = self.partner(partner).members.get(feed)
 
         def change(old: Membership) -> Membership:
             kept, new = old.options if options is None else dict(options), plain_grants(grants)
             # With the write itself, so that a crash before the clean-up revives none.
-            generation = old.generation if new == old.grants else self._entropy(8).hex()
+            generation = old.generation if allow_all_of(new, old.grants) else self._entropy(8).hex()
             return msgspec.structs.replace(old, grants=new, options=kept, generation=generation)
 
         await self._change_member(partner, feed, change)
-        if before is not None and before.grants != plain_grants(grants):
+        if before is not None and not allow_all_of(plain_grants(grants), before.grants):
             await self._drop_tokens(partner, feed)
 
     async def suspend(self, name: str) -> None:

@@ -166,3 +166,8 @@ def mint_membership(
 def plain_grants(grants: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """Grants as they are stored: sorted, without empty ones."""
     return {key: sorted(set(values)) for key, values in sorted(grants.items()) if values}
+
+
+def allow_all_of(new: Mapping[str, Iterable[str]], old: Mapping[str, Iterable[str]]) -> bool:
+    """Whether the new grants take in whatever the old ones did: no key narrows that did not narrow at least as much."""
+    return all(key in old and set(old[key]) <= set(values) for key, values in new.items())

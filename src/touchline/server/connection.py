@@ -36,7 +36,7 @@ class HttpConnection(HttpToolsProtocol):
         """Start the deadline for the first head."""
         super().connection_made(transport)
         self._head_bytes = 0
-        self._head_begun = False
+        self._heads_begun = 0
         self._head_done = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._body_due = False
@@ -80,7 +80,8 @@ class HttpConnection(HttpToolsProtocol):
             return
         if self._head_done and not self._body_due and self._is_idle():
             self._await_head()  # also for line breaks before a request, which no callback tells of
-        self._head_begun = False
+        awaited = not self._head_done
+        self._heads_begun = 0
         while True:
             try:
                 self.parser.feed_data(data)
@@ -96,7 +97,7 @@ class HttpConnection(HttpToolsProtocol):
                 self._refuse(400, "not a valid HTTP/1.1 request")
                 return
         self._await_body()
-        if not self._head_done and not self._head_begun:
+        if not self._head_done and awaited and self._heads_begun < 2:  # else much of it was another request's
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, f"the head of the request is larger than {MAX_HEAD_BYTES} bytes")
@@ -130,7 +131,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A new request: its head is due."""
         super().on_message_begin()
-        self._head_begun = True
+        self._heads_begun += 1
         self.scope["state"]["abort"] = self.transport.abort  # for answers that go on and on
         if self._head_done:
             self._await_head()
@@ -248,7 +249,12 @@ def _refuse_app(status: int, detail: str) -> Any:
         del scope, receive
         title = _REFUSALS[status].decode()
         body = f'{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}'.encode()
-        headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+        length = str(len(body)).encode()
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", length),
+            (b"connection", b"close"),
+        ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -41,7 +41,7 @@ from touchline.wire import frames
 from touchline.wire.http import HttpRequest, HttpResponse, problem
 
 _log: Final = logging.getLogger(__name__)
-_PEERS: Final = logging.Logger("websockets", logging.CRITICAL)
+_PEERS: Final = logging.Logger("websockets", logging.CRITICAL)  # noqa: LOG001 - out of reach of all settings
 """For what the library says of its peers: their faults, and their requests with the keys in them."""
 
 _HANDSHAKE_SECONDS: Final = 15.0
