@@ -265,7 +265,7 @@ def test_readers_at_the_same_place_share_readings_and_frames(encoding: Encoding)
 
 
 def test_readers_that_begin_apart_come_together(monkeypatch: pytest.MonkeyPatch, encoding: Encoding) -> None:
-    monkeypatch.setattr("touchline.delivery.fanout.fanout._ALIGN", 16)
+    monkeypatch.setattr("touchline.delivery.fanout.catchup._ALIGN", 16)
     world = World(FanoutLimits(tail_records=4, chunk_records=20))
     offsets = world.append(*[event("game") for _ in range(400)])
     sinks = [world.reader(encoding, GAME, offsets[number]) for number in range(20)]

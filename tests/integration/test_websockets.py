@@ -136,7 +136,7 @@ def test_frames_that_break_the_rules(hub: Hub, sent: bytes, code: int) -> None:
 
 @pytest.mark.parametrize("body", [b"", struct.pack("!H", 1000), struct.pack("!H", 4321) + b"why not"])
 def test_a_close_is_answered(hub: Hub, body: bytes) -> None:
-    with native(hub) as client:
+    with native(hub, "subject=none") as client:
         client.send(frame(CLOSE, body) + frame(TEXT, b"after the close") + b"\xff\xff")
         got = client.receive()
         assert got is not None
@@ -158,10 +158,11 @@ def test_control_frames_within_a_fragmented_message(hub: Hub, subject: str) -> N
 
 def test_frames_byte_by_byte(hub: Hub, subject: str) -> None:
     with live(hub, subject) as client:
-        for byte in frame(TEXT, PING_ACTION) + frame(PING, "é".encode()):
-            client.send(bytes([byte]))
-        assert client.event() == {"action": "pong"}
-        assert client.receive() == (PONG, "é".encode())
+        for sent in (frame(TEXT, PING_ACTION), frame(PING, "é".encode())):
+            for byte in sent:
+                client.send(bytes([byte]))
+        got = {client.receive(), client.receive()}  # a pong may overtake an answer
+        assert got == {(TEXT, b'{"action":"pong"}'), (PONG, "é".encode())}
 
 
 def test_endless_fragments_cost_nothing(hub: Hub, subject: str) -> None:

@@ -3,14 +3,18 @@
 - ``tail``     the newest records in memory, each with its ready frames, indexed by stream
 - ``reader``   one session: what it follows and how far it has got
 - ``groups``   sessions with equal selectors share all work on a record
-- ``catchup``  reading the log for those who are behind, shared between them, and the splice to live
-- ``fanout``   the whole, driven by the log's follower callback and by the sockets' flow control
+- ``states``   the newest value per key of the state lane, for those who were slow or come late
+- ``catchup``  whose turn it is to pull, and reading the log, shared between those who are behind
+- ``fanout``   the whole: pushing, flow control, and the splice to live
+
+It is driven by the log's follower callback and by the sockets' flow control.
 
 Nothing here knows a socket: a ``Sink`` is written to and says how much it still holds. There is no ``await`` and no
 encoding per subscriber on the way out.
 """
 
-from touchline.delivery.fanout.fanout import Fanout, FanoutLimits
+from touchline.delivery.fanout.fanout import Fanout
+from touchline.delivery.fanout.limits import FanoutLimits
 from touchline.delivery.fanout.reader import Framing, Reader, Sink
 
 __all__ = ["Fanout", "FanoutLimits", "Framing", "Reader", "Sink"]

@@ -13,68 +13,21 @@ there misses nothing of the event lane.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
-import msgspec
-
 from touchline.clock import Clock
+from touchline.delivery.fanout.catchup import CallSoon, Readings, Spawn, Turns
 from touchline.delivery.fanout.groups import Group, Groups
+from touchline.delivery.fanout.limits import FanoutLimits, FanoutStats
 from touchline.delivery.fanout.reader import Following, Framing, Mode, Reader, Sink
-from touchline.delivery.fanout.tail import Chunk, Chunks, Entry, Tail, aligned, position_in
-from touchline.errors import PositionGone
+from touchline.delivery.fanout.states import States, StateValue
+from touchline.delivery.fanout.tail import Entry, Tail, position_in
 from touchline.feeds.base import EndReason, Selector
 from touchline.log.base import EventLog
 from touchline.model import Lane, Position, Record
 
 _log: Final = logging.getLogger(__name__)
-
-_ALIGN: Final = 256
-_PULL_SECONDS: Final = 0.004
-"""How long the catch-up may hold the event loop before live records get their turn."""
-
-
-class FanoutLimits(msgspec.Struct, frozen=True):
-    """Bounds of memory and patience. Tail and chunks bound the process; the sink's own mark bounds a session."""
-
-    tail_records: int = 65_536
-    tail_bytes: int = 64 * 1024 * 1024
-    chunk_records: int = 512
-    chunk_bytes: int = 1024 * 1024
-    chunks_bytes: int = 32 * 1024 * 1024
-    join_bytes: int = 64 * 1024
-    pull_bytes: int = 256 * 1024
-    stall_seconds: float = 60.0
-    state_streams: int = 4096
-
-
-class FanoutStats(msgspec.Struct):
-    """Counters since the start."""
-
-    frames: int = 0
-    written_bytes: int = 0
-    encoded: int = 0
-    slowed: int = 0
-    spliced: int = 0
-    stalled: int = 0
-    gaps: int = 0
-    chunk_reads: int = 0
-
-
-Spawn = Callable[[Callable[[], Awaitable[None]]], None]
-"""Runs a coroutine function in a task that somebody owns."""
-
-
-class _State:
-    """The newest value of one key; ``frames`` by (framing, variant), each with the offset that it names."""
-
-    __slots__ = ("frames", "record", "version")
-
-    def __init__(self, version: int, record: Record) -> None:
-        self.version = version
-        self.record = record
-        self.frames: dict[Hashable, tuple[int, bytes | None]] = {}
 
 
 class Fanout:
@@ -85,32 +38,27 @@ class Fanout:
         log: EventLog,
         clock: Clock,
         *,
-        call_soon: Callable[[Callable[[], None]], object],
+        call_soon: CallSoon,
         spawn: Spawn,
         limits: FanoutLimits | None = None,
     ) -> None:
         self._log = log
         self._clock = clock
-        self._call_soon = call_soon
-        self._spawn = spawn
         self._limits = limits or FanoutLimits()
         self._groups = Groups()
         self._tail = Tail(log.head, max_records=self._limits.tail_records, max_bytes=self._limits.tail_bytes)
-        self._chunks = Chunks(self._limits.chunks_bytes)
-        self._reading: dict[object, list[Reader]] = {}
-        self._states: OrderedDict[tuple[str, str], dict[tuple[str, str], _State]] = OrderedDict()
-        self._state_version = 0
+        self._states = States(max_streams=self._limits.state_streams, max_keys=self._limits.state_keys)
+        self._turns = Turns(clock, call_soon, self._take_turn)
         self._blocked: dict[Reader, None] = {}
         self._to_settle: list[Reader] = []
         self._early: dict[Reader, None] = {}
         self._dispatching = False
-        self._ready: list[Reader] = []
-        self._pumping = False
         self.readers: dict[Reader, None] = {}
         self.dispatched = log.head
         self.now = clock.monotonic()
         """Coarse monotonic time, read once per dispatch and tick, for those who note that they wrote."""
         self.stats = FanoutStats()
+        self._readings = Readings(log, spawn, self._limits, self.stats, self._turns.add, self._end_behind)
 
     # sessions
 
@@ -150,7 +98,7 @@ class Fanout:
         reader.state_seen = 0
         reader.chunk = None  # it may hold what the others follow alone
         reader.mode = Mode.BEHIND
-        self._queue(reader)
+        self._turns.add(reader)
 
     def unfollow(self, reader: Reader, number: int) -> None:
         """Stop one following."""
@@ -199,7 +147,7 @@ class Fanout:
         join_bytes = self._limits.join_bytes
         for record in records:
             if record.event.lane is Lane.STATE:
-                self._retain(record)
+                self._states.keep(record)
                 entry = Entry(record)
             else:
                 entry = self._tail.add(record)
@@ -260,7 +208,7 @@ class Fanout:
         """After an error in the middle: keep what came, so that nobody reads over a hole, and end all live readers."""
         for record in records:
             if record.event.lane is Lane.STATE:
-                self._retain(record)
+                self._states.keep(record)
             elif record.offset > self.dispatched:
                 self._tail.add(record)
                 self.dispatched = record.offset
@@ -354,7 +302,7 @@ class Fanout:
         reader.blocked = False
         self._blocked.pop(reader, None)
         if reader.mode is Mode.BEHIND:
-            self._queue(reader)
+            self._turns.add(reader)
 
     def _settle(self) -> None:
         readers, self._to_settle = self._to_settle, []
@@ -363,7 +311,7 @@ class Fanout:
                 self._leave_groups(reader)
                 reader.mode = Mode.BEHIND
                 reader.cursor = max(reader.cursor, self.dispatched)
-                reader.state_seen = self._state_version
+                reader.state_seen = self._states.version
                 self.stats.slowed += 1
 
     def tick(self) -> None:
@@ -385,31 +333,17 @@ class Fanout:
 
     # catching up
 
-    def _queue(self, reader: Reader) -> None:
-        if not reader.queued:
-            reader.queued = True
-            self._ready.append(reader)
-            if not self._pumping:
-                self._pumping = True
-                self._call_soon(self._pump)
+    def _take_turn(self, reader: Reader) -> None:
+        try:
+            self._pull(reader)
+        except Exception:
+            _log.exception("a session's catch-up failed", extra={"framing": reader.framing.name})
+            self._end(reader, EndReason.FAULT)
 
-    def _pump(self) -> None:
-        self._pumping = False
-        deadline = self._clock.monotonic() + _PULL_SECONDS
-        ready, self._ready = self._ready, []
-        for index, reader in enumerate(ready):
-            reader.queued = False
-            try:
-                self._pull(reader)
-            except Exception:
-                _log.exception("a session's catch-up failed", extra={"framing": reader.framing.name})
-                self._end(reader, EndReason.FAULT)
-            if self._clock.monotonic() > deadline:
-                self._ready = ready[index + 1 :] + self._ready
-                break
-        if self._ready and not self._pumping:
-            self._pumping = True
-            self._call_soon(self._pump)
+    def _end_behind(self, reader: Reader, reason: EndReason) -> None:
+        """The log cannot be read for the reader any further."""
+        self.stats.gaps += reason is EndReason.GAP
+        self._end(reader, reason)
 
     def _pull(self, reader: Reader) -> None:
         if reader.mode is not Mode.BEHIND or reader.blocked:
@@ -424,21 +358,17 @@ class Fanout:
             if self._send(reader, self._tail.after(reader.cursor, feed, subject)):
                 self._splice(reader)
             elif not reader.blocked:
-                self._queue(reader)
+                self._turns.add(reader)
             return
-        chunk = self._chunks.get(reader.chunk) if reader.chunk is not None else None
-        if chunk is None or not chunk.start <= reader.cursor < chunk.reached:
-            reader.chunk = (feed, subject, reader.cursor)
-            chunk = self._chunks.get(reader.chunk)
+        chunk = self._readings.chunk(reader, feed, subject)
         if chunk is None:
-            self._read(reader)
             return
         index = position_in(chunk.entries, reader.cursor)
         if self._send(reader, chunk.entries[index:]):
             reader.cursor = max(reader.cursor, chunk.reached)
             self._send_states(reader)
         if not reader.blocked:
-            self._queue(reader)
+            self._turns.add(reader)
 
     def _send(self, reader: Reader, entries: Iterable[Entry]) -> bool:
         """Write frames until the sink is full or the pull's share is used; whether all entries were passed."""
@@ -475,87 +405,22 @@ class Fanout:
         if any(following.finite for following in reader.followings.values()):
             self._end(reader, EndReason.FINISHED)
 
-    def _read(self, reader: Reader) -> None:
-        key = reader.chunk
-        waiting = self._reading.get(key)
-        if waiting is not None:
-            waiting.append(reader)
-            return
-        self._reading[key] = [reader]
-        feed, subject, after = key  # type: ignore[misc]
-
-        async def run() -> None:
-            ended: EndReason | None = None
-            head = self._log.head
-            try:
-                page = await self._log.read(
-                    after,
-                    self._limits.chunk_records,
-                    feed=feed,
-                    subject=subject,
-                    events_only=True,
-                    max_bytes=self._limits.chunk_bytes,
-                )
-                records, reached = page.records, page.next_after
-                if page.more and subject is not None and records:
-                    records = records[: aligned(records, _ALIGN)]
-                    reached = records[-1].offset
-                elif not page.more:
-                    # Nothing else was there when the reading began, however quiet the stream is.
-                    reached = max(reached, head)
-                self._chunks.put(key, Chunk(after, records, reached))
-                self.stats.chunk_reads += 1
-            except PositionGone:
-                ended = EndReason.GAP
-            except Exception:
-                _log.exception("a catch-up reading failed")
-                ended = EndReason.FAULT
-            for waiter in self._reading.pop(key):
-                if waiter.mode is not Mode.BEHIND:
-                    continue
-                if ended is None:
-                    self._queue(waiter)
-                else:
-                    self.stats.gaps += ended is EndReason.GAP
-                    self._end(waiter, ended)
-
-        self._spawn(run)
-
     # state lane
-
-    def _retain(self, record: Record) -> None:
-        self._state_version += 1
-        stream = record.stream
-        states = self._states.get(stream)
-        if states is None:
-            states = self._states[stream] = {}
-            if len(self._states) > self._limits.state_streams:
-                self._states.popitem(last=False)
-        else:
-            self._states.move_to_end(stream)
-        states[(record.event.type, record.event.state_key)] = _State(self._state_version, record)
 
     def _send_states(self, reader: Reader) -> None:
         """The newest value per key that changed since the reader last saw the state lane."""
-        if reader.blocked or reader.state_seen == self._state_version:
+        if reader.blocked or reader.state_seen == self._states.version:
             return
-        seen, reader.state_seen = reader.state_seen, self._state_version
+        seen, reader.state_seen = reader.state_seen, self._states.version
         frames: list[bytes] = []
         for following in reader.followings.values():
-            selector = following.selector
-            if selector.feed is not None and selector.subject is not None:
-                streams = [self._states.get((selector.feed, selector.subject), {})]
-            else:
-                streams = [states for (feed, _), states in self._states.items() if selector.feed in (None, feed)]
-            due = [state for states in streams for state in states.values() if state.version > seen]
-            for state in sorted(due, key=lambda state: state.version):
-                if selector.matches(state.record):
-                    frame = self._state_frame(state, reader, selector.variant)
-                    if frame is not None:
-                        frames.append(frame)
+            for value in self._states.due(following.selector, seen):
+                frame = self._state_frame(value, reader, following.selector.variant)
+                if frame is not None:
+                    frames.append(frame)
         self._write(reader, frames)
 
-    def _state_frame(self, state: _State, reader: Reader, variant: Hashable) -> bytes | None:
+    def _state_frame(self, state: StateValue, reader: Reader, variant: Hashable) -> bytes | None:
         """A kept value's frame. It names the reader's own position: one that is behind must not resume ahead of it."""
         key = (reader.framing.name, variant)
         made = state.frames.get(key)

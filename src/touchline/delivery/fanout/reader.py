@@ -103,7 +103,7 @@ class Reader:
         self.blocked_since = 0.0
         self.blocked_backlog = 0
         self.queued = False
-        self.chunk: Hashable | None = None
+        self.chunk: tuple[str | None, str | None, int] | None = None
         self.followings: dict[int, Following] = {}
         self.pending: list[bytes] = []
         self.pending_bytes = 0
