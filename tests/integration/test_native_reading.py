@@ -371,7 +371,7 @@ def test_without_a_position_only_live_events_come(hub: Hub, subject: str) -> Non
     ):
         sessions = hub.running.sessions
         hub.until(lambda: len(sessions) >= 2)
-        hub.until(lambda: not hub.running.hub.fanout._ready)
+        hub.until(lambda: not hub.running.hub.fanout.behind())
         (live,) = publish(hub, subject, 1)
         assert stream.event()[2]["id"] == client.event()["id"] == live
 

@@ -120,6 +120,10 @@ class Fanout:
             for following in reader.followings.values():
                 self._groups.leave(reader, following)
 
+    def behind(self) -> int:
+        """How many sessions pull from the log at the moment."""
+        return sum(reader.mode is Mode.BEHIND for reader in self.readers)
+
     def followed_streams(self) -> list[tuple[str, str]]:
         """The streams that live sessions name, for those who derive state from folds."""
         return self._groups.followed_streams()

@@ -87,6 +87,7 @@ class System:
             "fanout_spliced": ("Times a session caught up with the live records", fanout.stats.spliced),
             "fanout_stalled": ("Sessions closed without any progress", fanout.stats.stalled),
             "fanout_gaps": ("Sessions that retention overtook", fanout.stats.gaps),
+            "fanout_behind": ("Sessions that pull from the log at the moment", fanout.behind()),
             "fanout_readers": ("Sessions that the fan-out serves", len(fanout.readers)),
             "login_failures": ("Failed logins and signatures since the start", self._hub.logins.failures),
             "open_files": ("Open file descriptors", _open_files()),
