@@ -45,12 +45,12 @@ def pinned(core: int) -> list[str]:
 
 
 @contextmanager
-def hub(data: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A running hub on core 0, with its address."""
+def hub(data: Path, *flags: str, pin: bool = True) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A running hub, on core 0 where CPU time is compared, with its address."""
     port = free_port()
     touchline = Path(sys.executable).with_name("touchline")
     process = subprocess.Popen(
-        [*pinned(0), str(touchline), "serve", "--data", str(data), "--port", str(port), *flags],
+        [*(pinned(0) if pin else []), str(touchline), "serve", "--data", str(data), "--port", str(port), *flags],
         stderr=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"

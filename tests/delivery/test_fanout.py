@@ -603,6 +603,31 @@ def test_whoever_resumes_at_a_state_value_misses_nothing(small: World, encoding:
     assert sink.offsets == small.offsets(GAME)
 
 
+@pytest.mark.parametrize("followings", [1, 2])
+def test_many_current_values_are_sent_as_the_sink_takes_them(encoding: Encoding, followings: int) -> None:
+    """Whoever follows much is not sent all values in one piece, and gets them all."""
+    world = World(FanoutLimits(join_bytes=2000, pull_bytes=4000))
+    world.append(*[state(str(number), number, "game" if number % 2 else "other") for number in range(500)])
+    sink = world.attach(encoding, 3000)
+    if followings == 1:
+        world.follow(sink, FEED)
+    else:
+        world.follow(sink, GAME)
+        world.follow(sink, OTHER, number=2)
+    world.settle()
+    assert 0 < len(sink.states) < 100
+    world.append(event("game"), state("7", 1007), state("499", 1499))
+    world.drain_all(sink)
+    assert sink.most_held < 3000 + 2 * 2000
+    newest = {key: int(data) for _, key, data in sink.states}
+    assert newest == {str(number): number for number in range(500)} | {"7": 1007, "499": 1499}
+    assert sink.offsets == world.offsets(GAME)
+    assert sink.reader is not None
+    assert not sink.reader.blocked
+    world.append(state("3", 2000))
+    assert sink.states[-1] == ("game", "3", "2000"), "live at last"
+
+
 def test_the_number_of_streams_with_kept_values_is_bounded(encoding: Encoding) -> None:
     world = World(FanoutLimits(state_streams=3))
     for number in range(6):

@@ -23,7 +23,7 @@ from touchline.server.app import Running, http_server
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = float(__import__("os").environ.get("PATIENCE", "20"))
+PATIENCE_SECONDS = 20.0
 _ids = itertools.count(1)
 
 

@@ -476,6 +476,7 @@ def test_a_record_that_a_fold_chokes_on_reaches_its_readers(make_hub: MakeHub, m
     with live(hub, "g") as client:
         hub.publish_all([cloud_event(subject="g")])
         assert client.event()["seq"] == "1"
+        assert hub.get("/hub/v1/snapshots/shottracker/g", hub.admin_key).status == 200, "its state is in memory now"
         fold = hub.running.hub.snapshots.fold("shottracker")
         assert fold is not None
 

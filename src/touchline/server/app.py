@@ -342,7 +342,7 @@ def serve(overrides: Mapping[str, object]) -> int:
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # what it logs are the faults of peers
     _raise_file_limit()
     # The log's writer thread and the event loop hand work to each other; each hand-over would cost Python's 5 ms.
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     # Tens of thousands of records live in the tail: looking at all of them again and again finds no garbage.
     gc.set_threshold(50_000, 20, 100)
     try:

@@ -401,28 +401,47 @@ class Fanout:
         for following in reader.followings.values():
             following.after = max(following.after, reader.cursor)
         reader.cursor = max(reader.cursor, self.dispatched)
+        if not self._send_states(reader):
+            if not reader.blocked:
+                self._turns.add(reader)
+            return
         reader.mode = Mode.LIVE
         reader.chunk = None
         self._join_groups(reader)
         self.stats.spliced += 1
-        self._send_states(reader)
         if any(following.finite for following in reader.followings.values()):
             self._end(reader, EndReason.FINISHED)
 
     # state lane
 
-    def _send_states(self, reader: Reader) -> None:
-        """The newest value per key that changed since the reader last saw the state lane."""
-        if reader.blocked or reader.state_seen == self._states.version:
-            return
-        seen, reader.state_seen = reader.state_seen, self._states.version
+    def _send_states(self, reader: Reader) -> bool:
+        """The newest value per key that changed since the reader last saw the state lane, as much as the sink takes in
+        one turn; whether that was all and there is room for more.
+        """
+        if reader.state_seen == self._states.version:
+            return not reader.blocked
+        due = [
+            (value.version, following.number, value, following.selector.variant)
+            for following in reader.followings.values()
+            for value in self._states.due(following.selector, reader.state_seen)
+        ]
+        due.sort(key=lambda item: item[:2])
         frames: list[bytes] = []
-        for following in reader.followings.values():
-            for value in self._states.due(following.selector, seen):
-                frame = self._state_frame(value, reader, following.selector.variant)
-                if frame is not None:
-                    frames.append(frame)
+        size = written = 0
+        for version, _, value, variant in due:
+            if size >= self._limits.join_bytes and version > reader.state_seen:
+                self._write(reader, frames)
+                frames, written, size = [], written + size, 0
+                if reader.blocked or written >= self._limits.pull_bytes:
+                    return False
+            frame = self._state_frame(value, reader, variant)
+            if frame is not None:
+                frames.append(frame)
+                size += len(frame)
+            reader.state_seen = version
+        reader.state_seen = self._states.version
         self._write(reader, frames)
+        return not reader.blocked
 
     def _state_frame(self, state: StateValue, reader: Reader, variant: Hashable) -> bytes | None:
         """A kept value's frame. It names the reader's own position: one that is behind must not resume ahead of it."""
