@@ -109,6 +109,8 @@ class Sessions:
     def identity(self, feed: str, wish: Identify) -> Identity:
         """Whom a session acts for, as of now."""
         member = None if wish.partner is None else self.hub.directory.member(feed, partner=wish.partner)
+        if member is not None and wish.grants is not None:
+            member = msgspec.structs.replace(member, grants=wish.grants)
         return Identity(feed, wish.partner, wish.token, wish.key_id, member)
 
     def _why_end(self, identity: Identity, good_keys: frozenset[str]) -> EndReason | None:

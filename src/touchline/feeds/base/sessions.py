@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from touchline.feeds.base.partners import Admission, Member, Token
+from touchline.feeds.base.partners import Admission, Grants, Member, Token
 from touchline.model import Position, Record
 from touchline.wire.http import HttpRequest, HttpResponse
 
@@ -131,11 +131,15 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Identify(msgspec.Struct, frozen=True):
-    """The session now acts for this partner (None: an admin); ``token`` or ``key_id`` whose revocation ends it."""
+    """The session now acts for this partner (None: an admin); ``token`` or ``key_id`` whose revocation ends it.
+
+    ``grants`` are those that it was admitted with: if the partner's are others by now, the session is sent round.
+    """
 
     partner: str | None
     token: str | None = None
     key_id: str | None = None
+    grants: Grants | None = None
 
 
 class Follow(msgspec.Struct, frozen=True):

@@ -92,7 +92,10 @@ class HubSession:
         if view.gone == "invalid":
             self._wishes.append(Refuse(problem(400, "Bad Request", view.detail)))
             return
-        self._wishes += [Accept(SUBPROTOCOL), Identify(admission.partner, key_id=admission.key_id)]
+        self._wishes += [
+            Accept(SUBPROTOCOL),
+            Identify(admission.partner, key_id=admission.key_id, grants=admission.grants),
+        ]
         if view.gone:
             self._messages.append(gap(view, now))
             self.end(EndReason.GAP, now)

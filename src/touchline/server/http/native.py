@@ -245,7 +245,9 @@ class NativeReading:
         admission, chosen, after = begun
         abort = scope.get("state", {}).get("abort")
         session = SseSession(self._sessions, self._framing, self._sessions.settings.session_backlog_bytes, abort)
-        session.identity = self._sessions.identity("hub", Identify(admission.partner, key_id=admission.key_id))
+        session.identity = self._sessions.identity(
+            "hub", Identify(admission.partner, key_id=admission.key_id, grants=admission.grants)
+        )
         await session.run(chosen, None if after < 0 else after, receive, send)
 
 
