@@ -17,6 +17,9 @@ from touchline.model import Lane, Record
 _OVERHEAD_BYTES: Final = 700
 """What a record costs here beside its data: objects, indexes, one frame header (measured roughly)."""
 
+_SLACK: Final = 64
+"""What part of the bounds is freed at once."""
+
 
 class Entry:
     """A record with the frames that were made of it, by (framing, variant); most are never asked for any."""
@@ -64,18 +67,23 @@ class Tail:
         return entry
 
     def _shrink(self) -> None:
-        while len(self._entries) > self._max_records or (self._bytes > self._max_bytes and len(self._entries) > 1):
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        entry = self._entries.popleft()
-        record = entry.record
-        self.floor = record.offset
-        self._bytes -= len(record.event.data) + _OVERHEAD_BYTES
-        stream = self._streams[record.stream]
-        stream.popleft()
-        if not stream:
-            del self._streams[record.stream]
+        """Drop the oldest, a little more than must be, so that this is not done at every record."""
+        records = self._max_records - self._max_records // _SLACK
+        size = self._max_bytes - self._max_bytes // _SLACK
+        entries, streams, held = self._entries, self._streams, self._bytes
+        record: Record | None = None
+        while len(entries) > records or (held > size and len(entries) > 1):
+            record = entries.popleft().record
+            event = record.event
+            held -= len(event.data) + _OVERHEAD_BYTES
+            key = (event.feed, event.subject)
+            stream = streams[key]
+            stream.popleft()
+            if not stream:
+                del streams[key]
+        self._bytes = held
+        if record is not None:
+            self.floor = record.offset
 
     def after(self, offset: int, feed: str | None, subject: str | None) -> Iterator[Entry]:
         """The entries above an offset (not below ``floor``), of one stream or of all, oldest first."""
