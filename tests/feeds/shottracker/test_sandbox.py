@@ -113,7 +113,7 @@ def test_everybody_stays_on_the_court_at_human_speed(seed: int) -> None:
 @few
 @given(seeds)
 def test_players_are_smooth(seed: int) -> None:
-    """No player's velocity changes by more than a hard stop does."""
+    """No player's velocity changes by more than a hard stop does: 9 m/s², where 400 games had 7.2 at most."""
     last: dict[int, tuple[int, tuple[int, int], tuple[int, int] | None]] = {}
     for event in game(seed):
         if event.type != "shottracker.location":
@@ -127,7 +127,7 @@ def test_players_are_smooth(seed: int) -> None:
         if at >= 0 and event.at - at == 100_000_000:
             moved = (now[0] - place[0], now[1] - place[1])
             if step is not None:
-                assert math.dist(moved, step) <= 75
+                assert math.dist(moved, step) <= 90
         last[data["id"]] = (event.at, now, moved)
 
 
