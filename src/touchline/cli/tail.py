@@ -89,6 +89,7 @@ def make_command(name: str, surface: ClientSurface) -> Any:
         raise typer.Exit(run(surface, settings, **tail))
 
     command.__doc__ = f"Print the {name} feed as a client of it."
+    # Typer reads the options from the signature; mypy does not know that a function may be given one.
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         sorted(parameters, key=lambda one: one.default is not inspect.Parameter.empty)
     )

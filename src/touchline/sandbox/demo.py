@@ -31,7 +31,7 @@ from touchline.sandbox.showcase import Access, Showcase, make_showcase
 
 READY_SECONDS: Final = 60.0
 PORTS_TRIED: Final = 100
-SHOTTRACKER_PARTNER: Final = "demo"
+DEMO_PARTNER: Final = "demo"
 HUB_PARTNER: Final = "demo-hub"
 PARTNERS_FILE: Final = "partners.json"
 _WATCH_SECONDS: Final = 0.5
@@ -146,7 +146,8 @@ def sandbox_feeds() -> list[Feed]:
 
 
 def _names() -> list[tuple[str, str]]:
-    return [(SHOTTRACKER_PARTNER, "shottracker"), (HUB_PARTNER, "hub")]
+    """The demo's partners: one that has every feed that plays, one that reads natively."""
+    return [*((DEMO_PARTNER, feed.name) for feed in sandbox_feeds() if feed.credentials), (HUB_PARTNER, "hub")]
 
 
 def find_port(host: str, wanted: int) -> int:

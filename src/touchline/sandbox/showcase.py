@@ -57,23 +57,26 @@ def make_showcase(url: str, data: Path, partners: Sequence[Access], feeds: Seque
     sandboxes = {feed.name: feed.sandbox.description for feed in feeds if feed.sandbox is not None}
     subjects = {feed.name: feed.sandbox.subject for feed in feeds if feed.sandbox is not None}
     commands: list[Command] = []
-    if "shottracker" in access:
-        commands.append(_tail_shottracker(url, access["shottracker"], subjects.get("shottracker", "mock-service")))
-    if "hub" in access:
+    commands += [
+        _tail(url, access[feed.name], feed) for feed in feeds if feed.name in access and feed.client is not None
+    ]
+    if "hub" in access and subjects:
         commands += _native(url, access["hub"], subjects)
-    commands += _operator(url, data)
+    commands += _operator(url, data, next(iter(subjects), "hub"))
     return Showcase(url, f"{url}/", str(data), partners, sandboxes, commands)
 
 
-def _tail_shottracker(url: str, access: Access, game: str) -> Command:
-    words = [*program(), "tail", "shottracker", "--url", url, *_options(access), "--game", game]
-    return Command("tail_shottracker", "watch the game as a ShotTracker client", join(words))
+def _tail(url: str, access: Access, feed: Feed) -> Command:
+    words = [*program(), "tail", feed.name, "--url", url, *_options(access.credentials)]
+    if feed.sandbox is not None:
+        words += _options(feed.sandbox.tail)
+    return Command(f"tail_{feed.name}", f"watch it as a client of {feed.title}", join(words))
 
 
 def _native(url: str, access: Access, subjects: Mapping[str, str]) -> list[Command]:
     key = access.credentials["key"]
     bearer = ("-H", f"Authorization: Bearer {key}")
-    feed, subject = next(iter(subjects.items()), ("shottracker", "mock-service"))
+    feed, subject = next(iter(subjects.items()))
     tail = [*program(), "tail", "hub", "--url", url, f"--key={key}", "--feed", feed]
     read = ["curl", "-sS", *bearer, f"{url}/hub/v1/events?feed={feed}&limit=3"]
     snapshot = ["curl", "-sS", *bearer, f"{url}/hub/v1/snapshots/{feed}/{subject}"]
@@ -84,11 +87,11 @@ def _native(url: str, access: Access, subjects: Mapping[str, str]) -> list[Comma
     ]
 
 
-def _operator(url: str, data: Path) -> list[Command]:
+def _operator(url: str, data: Path, feed: str) -> list[Command]:
     """What the owner of the hub does; keys come from files, so that they do not stand in the shell's history."""
     event = (
-        '{"specversion":"1.0","id":"\'"$(date +%s)-$RANDOM"\'","source":"/demo/curl","type":"shottracker.marker",'
-        '"subject":"my-game","data":{"type":"GAME_START"}}'
+        '{"specversion":"1.0","id":"\'"$(date +%s)-$RANDOM"\'","source":"/demo/curl",'
+        f'"type":"{feed}.greeting","subject":"my-game","data":{{"text":"hello"}}}}'
     )
     key_file = shlex.quote(str(data / "publisher.key"))
     publish = (
@@ -103,9 +106,9 @@ def _operator(url: str, data: Path) -> list[Command]:
     ]
 
 
-def _options(access: Access) -> list[str]:
+def _options(values: Mapping[str, str]) -> list[str]:
     # One word each: a credential may begin with a dash.
-    return [f"--{name.replace('_', '-')}={value}" for name, value in access.credentials.items()]
+    return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
 
 
 def program() -> list[str]:

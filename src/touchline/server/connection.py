@@ -32,6 +32,7 @@ class HttpConnection(HttpToolsProtocol):
 
     sessions: Sessions
 
+    # The same narrowing as uvicorn's own.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline for the first head."""
         super().connection_made(transport)

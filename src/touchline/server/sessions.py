@@ -137,7 +137,7 @@ class Sessions:
         """No session's fault may keep the next one open."""
         try:
             session.end(reason)
-        except Exception:
+        except Exception:  # a feed's code; revocation must not depend on it
             _log.exception("a session could not word its end", extra={"reason": reason.value})
             session.abort()
 
@@ -154,7 +154,7 @@ class Sessions:
         for session in list(self._open):
             try:
                 session.tick(now)
-            except Exception:
+            except Exception:  # a feed's code; the sessions behind it have their second too
                 _log.exception("a session's periodic work failed")
                 session.abort()
         self._ticks += 1

@@ -156,7 +156,7 @@ class Snapshots:
             loaded.changed = False
             try:
                 derived = fold.derive(loaded.state, now)
-            except Exception:
+            except Exception:  # a feed's code; other streams are not to suffer
                 _log.exception("nothing could be derived from a state", extra={"stream": stream})
                 continue
             for event in derived:

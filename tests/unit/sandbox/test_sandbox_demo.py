@@ -19,7 +19,21 @@ import pytest
 
 from touchline.client.hub import HubClient
 from touchline.errors import ConfigError
-from touchline.feeds.base import Capabilities, Dice, EventType, Feed, SandboxOptions, SandboxSurface, Timed
+from touchline.feeds.base import (
+    Capabilities,
+    ClientRole,
+    ClientSurface,
+    CredentialField,
+    Dice,
+    EventType,
+    Feed,
+    Form,
+    Instant,
+    Keep,
+    SandboxOptions,
+    SandboxSurface,
+    Timed,
+)
 from touchline.sandbox import demo, hub_process, showcase
 from touchline.sandbox.showcase import Access, make_showcase
 
@@ -33,6 +47,10 @@ def simulate(dice: Dice, options: SandboxOptions) -> Iterator[Timed]:
         at += 10_000_000
 
 
+def connect(settings: Any, dice: Dice, now: Instant) -> ClientRole:
+    raise AssertionError((settings, dice, now))
+
+
 TOY = Feed(
     name="toy",
     title="Toy",
@@ -40,7 +58,12 @@ TOY = Feed(
     compared_on="",
     types=(EventType("toy.fact", int),),
     capabilities=Capabilities(frozenset()),
-    sandbox=SandboxSurface(simulate, "toy-game", "a toy that ticks"),
+    credentials=(
+        CredentialField("username", Form.NAME, Keep.PLAIN, lookup=True),
+        CredentialField("secret", Form.TOKEN, Keep.PLAIN),
+    ),
+    sandbox=SandboxSurface(simulate, "toy-game", "a toy that ticks", tail={"game": "toy-game"}),
+    client=ClientSurface(Timed, connect),
 )
 
 
@@ -92,7 +115,7 @@ def test_games_are_played_into_the_hub_and_everything_ends_in_order(
     assert shown["sandboxes"] == {"toy": "a toy that ticks"}
     assert {partner["partner"] for partner in shown["partners"]} == {"demo", "demo-hub"}
     assert [command["name"] for command in shown["commands"]] == [
-        "tail_shottracker",
+        "tail_toy",
         "tail_hub",
         "read",
         "snapshot",
@@ -208,7 +231,7 @@ NASTY = "-a'b\"c $(touch x) `d`"
 
 def show(data: Path = Path(".demo")) -> showcase.Showcase:
     partners = [
-        Access("demo", "shottracker", {"username": "demo", "secret": NASTY}),
+        Access("demo", "toy", {"username": "demo", "secret": NASTY}),
         Access("demo-hub", "hub", {"key": NASTY}),
     ]
     return make_showcase("http://127.0.0.1:8081", data, partners, [TOY])
@@ -216,7 +239,8 @@ def show(data: Path = Path(".demo")) -> showcase.Showcase:
 
 def test_credentials_survive_the_shell() -> None:
     commands = {command.name: shlex.split(command.command) for command in show().commands if command.name != "publish"}
-    assert f"--secret={NASTY}" in commands["tail_shottracker"]
+    assert f"--secret={NASTY}" in commands["tail_toy"]
+    assert commands["tail_toy"][-1] == "--game=toy-game"
     assert f"--key={NASTY}" in commands["tail_hub"]
     assert f"Authorization: Bearer {NASTY}" in commands["read"]
     assert commands["read"][-1] == "http://127.0.0.1:8081/hub/v1/events?feed=toy&limit=3"
@@ -237,7 +261,7 @@ def test_the_curl_that_publishes_sends_one_event(tmp_path: Path) -> None:
     words = json.loads(done.stdout)
     assert "Authorization: Bearer pub-key" in words
     sent = json.loads(words[words.index("--data-raw") + 1])
-    assert sent["type"] == "shottracker.marker"
+    assert sent["type"] == "toy.greeting"
     assert sent["id"]
     assert words[-1] == "http://127.0.0.1:8081/hub/v1/events"
 

@@ -120,7 +120,7 @@ class Readings:
                 self._stats.chunk_reads += 1
             except PositionGone:
                 ended = EndReason.GAP
-            except Exception:
+            except Exception:  # the top of a task: nobody may wait for ever for what will not come
                 _log.exception("a catch-up reading failed")
                 ended = EndReason.FAULT
             for waiter in self._waiting.pop(place):

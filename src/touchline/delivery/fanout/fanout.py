@@ -136,7 +136,7 @@ class Fanout:
         self.now = self._clock.monotonic()
         try:
             self._push(records)
-        except Exception:
+        except Exception:  # whatever it is, no live session may go on with a hole
             _log.exception("records could not be pushed; the live sessions are ended and may resume")
             self._recover(records)
         finally:
@@ -159,7 +159,7 @@ class Fanout:
             for group in self._groups.of(record):
                 try:
                     frame = self._frame(entry, group.framing, group.selector.variant)
-                except Exception:
+                except Exception:  # a feed's code: its fault is its own readers' alone
                     _log.exception("a record could not be encoded", extra={"framing": group.framing.name})
                     self._fail(group)
                     continue
@@ -224,7 +224,7 @@ class Fanout:
         """Nothing more is written to the reader, whenever its sink gets round to closing."""
         try:
             reader.sink.end(reason)
-        except Exception:
+        except Exception:  # the shell's code: the reader is let go all the same
             _log.exception("a session could not be ended", extra={"reason": reason.value})
         self.detach(reader)
 
@@ -249,7 +249,7 @@ class Fanout:
         try:
             for write in group.solo.values():
                 write(data)
-        except Exception:
+        except Exception:  # who of the group got it is not known: all of them resume
             _log.exception("a session could not be written to")
             self._fail(group)
         group.flushed_at = self.now
@@ -266,7 +266,7 @@ class Fanout:
                 readers.pop(reader)
                 try:
                     self._write(reader, reader.pending)
-                except Exception:
+                except Exception:  # one reader's socket must not stop the others
                     _log.exception("a session could not be written to")
                     self._end(reader, EndReason.FAULT)
                 reader.pending = []
@@ -340,7 +340,7 @@ class Fanout:
     def _take_turn(self, reader: Reader) -> None:
         try:
             self._pull(reader)
-        except Exception:
+        except Exception:  # the top of a turn: the next reader's comes all the same
             _log.exception("a session's catch-up failed", extra={"framing": reader.framing.name})
             self._end(reader, EndReason.FAULT)
 

@@ -41,8 +41,12 @@ class SandboxOptions(msgspec.Struct, frozen=True):
 
 
 class SandboxSurface(msgspec.Struct, frozen=True):
-    """A feed's simulated events: the same dice give the same events. ``subject`` is the stream that it plays on."""
+    """A feed's simulated events: the same dice give the same events. ``subject`` is the stream that it plays on.
+
+    ``tail`` are the options by which ``touchline tail <feed>`` is pointed at that stream, beside the credentials.
+    """
 
     simulate: Callable[[Dice, SandboxOptions], Iterator[Timed]]
     subject: str
     description: str
+    tail: Mapping[str, str] = {}

@@ -133,7 +133,7 @@ class Application:
             return
         except LogError as error:
             response = log_problem(error)
-        except Exception:
+        except Exception:  # the top of a request: it gets an answer, the connection goes on
             _log.exception("a request could not be answered", extra={"operation": name})
             response = problem(500, "Internal Server Error", "this is our fault; the log of the hub says more")
         self._count(name, response.status)

@@ -16,6 +16,7 @@ SANDBOX: Final = SandboxSurface(
     subject=SUBJECT,
     description="a basketball game in four quarters of five minutes: players and ball at 10 Hz, shots, box score, "
     "play-by-play, substitutions, and now and then a correction",
+    tail={"game": SUBJECT},
 )
 
 __all__ = ["SANDBOX"]
