@@ -34,10 +34,10 @@ from touchline.log.entries import (
     mint_membership,
     plain_grants,
 )
+from touchline.log.updating import update
 
 __all__ = ["Directory", "Key", "Membership", "OnChange", "Partner", "Role"]
 
-_TRIES: Final = 32
 _PURGED_AT_ONCE: Final = 16
 _NATIVE_FEED: Final = "hub"
 _KEY_PREFIX: Final[Mapping[str, str]] = {"admin": "tla_", "publisher": "tlp_"}
@@ -161,7 +161,7 @@ class Directory:
         """
         old = self.partner(partner).members.get(feed)
         membership, plain = mint_membership(
-            partner, fields, {}, {}, self._clock.wall_ns() if old is None else old.created_at, self._entropy
+            partner, fields, {}, {}, self._clock.wall_ns() if old is None else old.created_at, self._entropy, old
         )
 
         def change(old: Membership) -> Membership:
@@ -194,6 +194,11 @@ class Directory:
     def member(self, feed: str, *, lookup: str | None = None, partner: str | None = None) -> Member | None:
         """The unsuspended member with this lookup credential (as presented), or of this partner name."""
         return self._index.member(feed, lookup=lookup, partner=partner)
+
+    def membership(self, partner: str, feed: str) -> Membership | None:
+        """A partner's membership in a feed, also of a suspended one."""
+        found = self._index.partners.get(partner)
+        return None if found is None else found.members.get(feed)
 
     # keys
 
@@ -260,7 +265,15 @@ class Directory:
         ]
 
     async def issue_token(
-        self, feed: str, partner: str, purpose: str, subject: str, *, form: Form, expires_at: int | None
+        self,
+        feed: str,
+        partner: str,
+        purpose: str,
+        subject: str,
+        *,
+        form: Form,
+        expires_at: int | None,
+        prefix: str = "",
     ) -> Token:
         """The token of this (feed, partner, purpose, subject): the one that is good, or a new one.
 
@@ -269,7 +282,7 @@ class Directory:
         generation = self._index.generation(partner, feed)
         if generation is None:
             raise NotFound(f"partner {partner[:80]!r} does not have feed {feed!r}, or is suspended")
-        value = mint(form, partner, self._entropy)
+        value = prefix + mint(form, partner, self._entropy)
         new = StoredToken(value, feed, partner, purpose, subject, expires_at, generation)
         entry = digest(msgspec.json.encode((feed, partner, purpose, subject)).decode())
         known = self._index.tokens.get(entry)
@@ -306,12 +319,12 @@ class Directory:
 
     # secrets
 
-    async def secret(self, name: str) -> str:
-        """The hub's own secret of this name: 64 hex digits, made once for all nodes."""
+    async def secret(self, name: str, make: Callable[[], str] | None = None) -> str:
+        """The hub's own secret of this name, made once for all nodes: 64 hex digits, or what ``make`` makes."""
         known = self._index.secrets.get(name)
         if known is not None:
             return known
-        value = self._entropy(32).hex().encode()
+        value = (self._entropy(32).hex() if make is None else await asyncio.to_thread(make)).encode()
         try:
             await self._kv.put(SECRETS, name, value, revision=0)
         except RevisionConflict:
@@ -324,20 +337,7 @@ class Directory:
     # writing
 
     async def _update(self, bucket: str, key: str, kind: type[S], change: Callable[[S | None], S]) -> S:
-        """Write what ``change`` makes of the stored entry; asked again when somebody else was faster."""
-        for _ in range(_TRIES):
-            entry = await self._kv.get(bucket, key)
-            old = None if entry is None else msgspec.json.decode(entry.value, type=kind)
-            new = change(old)
-            if new == old:
-                return new
-            value = msgspec.json.encode(new)
-            try:
-                await self._kv.put(bucket, key, value, revision=0 if entry is None else entry.revision)
-            except RevisionConflict:
-                continue
-            return new
-        raise RevisionConflict("the entry is being written by others all the time; repeat later")
+        return await update(self._kv, bucket, key, kind, change)
 
     async def _change_partner(self, name: str, change: Callable[[Partner], Partner]) -> None:
         def changed(old: Partner | None) -> Partner:

@@ -133,6 +133,10 @@ def mint(form: Form, partner: str, entropy: Entropy) -> str:
             return partner
         case Form.HEX:
             return entropy(20).hex()
+        case Form.HEX32:
+            return entropy(16).hex()
+        case Form.DIGITS:
+            return str(10**18 + int.from_bytes(entropy(16)) % (9 * 10**18))
         case Form.UUID:
             return str(uuid.UUID(bytes=entropy(16), version=4))
         case Form.TOKEN:
@@ -146,11 +150,16 @@ def mint_membership(
     options: Mapping[str, str],
     created_at: int,
     entropy: Entropy,
+    kept_from: Membership | None = None,
 ) -> tuple[Membership, dict[str, str]]:
-    """A membership with new credentials, and those credentials in plain text, which is told only once."""
+    """A membership with new credentials, and those credentials in plain text, which is told only once.
+
+    Of ``kept_from``, which is being replaced, the permanent ones stay.
+    """
     plain, kept, hashed, lookup = {}, {}, [], None
     for field in fields:
-        value = plain[field.name] = mint(field.form, partner, entropy)
+        old = kept_from.credentials.get(field.name) if kept_from is not None and field.permanent else None
+        value = plain[field.name] = old or field.prefix + mint(field.form, partner, entropy)
         if field.keep is Keep.HASHED:
             hashed.append(field.name)
             value = digest(value)

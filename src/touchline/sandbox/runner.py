@@ -21,7 +21,7 @@ import msgspec
 from touchline.client.hub import Published
 from touchline.clock import Clock, SystemClock
 from touchline.errors import UpstreamError
-from touchline.feeds.base import Feed, SandboxOptions, Timed
+from touchline.feeds.base import Deriver, Feed, SandboxOptions, Timed
 from touchline.model import Lane
 from touchline.wire import rfc3339
 
@@ -103,6 +103,8 @@ class Runner:
         self._clock = clock or SystemClock()
         self._tell = tell or log.info
         self._heap: list[tuple[int, int, Timed, _Source]] = []
+        self._derivers: list[tuple[Deriver, _Source]] = []
+        self._pushed = 0
         self._backlog: deque[Line] = deque()
         self._waiting = 0
         self._origin = 0.0
@@ -143,15 +145,29 @@ class Runner:
         self._origin = self._clock.monotonic()
         self._start_ns = self._clock.wall_ns()
         options = SandboxOptions(start_ns=self._start_ns, loop=self._loop)
-        for number, feed in enumerate(self._feeds):
+        for feed in self._feeds:
             assert feed.sandbox is not None
             dice = random.Random(f"{self._seed}:{feed.name}")  # noqa: S311 - a game, not a secret
-            self._pull(number, _Source(feed, iter(feed.sandbox.simulate(dice, options))))
+            if feed.sandbox.simulate is not None:
+                self._pull(_Source(feed, iter(feed.sandbox.simulate(dice, options))))
+            if feed.sandbox.derive is not None:
+                self._derivers.append((feed.sandbox.derive(dice, options), _Source(feed, iter(()))))
 
-    def _pull(self, number: int, source: _Source) -> None:
+    def _pull(self, source: _Source) -> None:
         event = next(source.events, None)
         if event is not None:
-            heapq.heappush(self._heap, (event.at, number, event, source))
+            self._push(event, source)
+
+    def _push(self, event: Timed, source: _Source) -> None:
+        self._pushed += 1
+        heapq.heappush(self._heap, (event.at, self._pushed, event, source))
+
+    def _derive(self, event: Timed, source: _Source) -> None:
+        """Let the feeds that live on what others play see an event; what they make of it is due no earlier."""
+        for deriver, own in self._derivers:
+            if own.feed != source.feed:
+                for derived in deriver.observe(event):
+                    self._push(derived, own)
 
     def _gather(self, now: float) -> None:
         """Move what is due to the backlog, in order of time."""
@@ -162,7 +178,7 @@ class Runner:
                 # Stand still: the games go on from here once the backlog is gone.
                 self._origin = now - self._heap[0][0] / 1e9 / self._speed
                 return
-            at, number, event, source = heapq.heappop(self._heap)
+            at, _, event, source = heapq.heappop(self._heap)
             source.count += 1
             lane = source.lanes.get(event.type, Lane.EVENT)
             if lane is Lane.STATE and at < too_late:
@@ -170,7 +186,8 @@ class Runner:
             else:
                 self._backlog.append(Line(self._encode(event, source), lane))
                 self._waiting += lane is Lane.EVENT
-            self._pull(number, source)
+            self._pull(source)
+            self._derive(event, source)
 
     def _encode(self, event: Timed, source: _Source) -> bytes:
         envelope: dict[str, Any] = {

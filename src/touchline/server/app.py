@@ -29,6 +29,7 @@ from touchline.errors import ConfigError, LogError, TouchlineError
 from touchline.feeds import registry
 from touchline.feeds.base import Form, Operation
 from touchline.log.directory import Directory
+from touchline.log.endpoints import Endpoints
 from touchline.log.entries import Role, mint
 from touchline.log.sqlite import SqliteLog
 from touchline.server import config
@@ -83,6 +84,16 @@ class Running:
         directory = Directory(log.directory, clock, os.urandom)
         await directory.start()
         feeds = registry.feeds()
+        codecs = {name: feed.webhook for name, feed in feeds.items() if feed.webhook is not None}
+        endpoints = Endpoints(
+            log.directory,
+            directory,
+            clock,
+            os.urandom,
+            lambda: log.head,
+            {name: codec.options for name, codec in codecs.items()},
+        )
+        await endpoints.start()
         fanout = Fanout(
             log,
             clock,
@@ -95,6 +106,7 @@ class Running:
             clock=clock,
             log=log,
             directory=directory,
+            endpoints=endpoints,
             feeds=feeds,
             fanout=fanout,
             snapshots=Snapshots(log, feeds, clock),

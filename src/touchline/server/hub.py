@@ -31,6 +31,7 @@ from touchline.feeds.base import (
 from touchline.feeds.intake import Intake
 from touchline.log.base import EventLog
 from touchline.log.directory import Directory
+from touchline.log.endpoints import Endpoints
 from touchline.model import Event, Lane, Position, Record
 from touchline.server.config import Settings
 from touchline.server.limits import LoginLimits
@@ -84,6 +85,7 @@ class Hub:
         clock: Clock,
         log: EventLog,
         directory: Directory,
+        endpoints: Endpoints,
         feeds: Mapping[str, Feed],
         fanout: Fanout,
         snapshots: Snapshots,
@@ -94,6 +96,8 @@ class Hub:
         self.clock = clock
         self.event_log = log
         self.directory = directory
+        self.endpoints = endpoints
+        self.subscriptions = endpoints
         self.feeds = feeds
         self.fanout = fanout
         self.snapshots = snapshots
@@ -117,6 +121,13 @@ class Hub:
     def base_url(self) -> str:
         """The hub's address as clients see it."""
         return self.public_url
+
+    async def signing(self, feed: str) -> str:
+        """What the feed's webhook codec signs with, made once for this hub; '' where it needs nothing."""
+        codec = self.feeds[feed].webhook
+        if codec is None or codec.mint is None:
+            return ""
+        return await self.directory.secret(f"{feed}.signing", codec.mint)
 
     def now(self) -> Instant:
         """Now, on both clocks."""

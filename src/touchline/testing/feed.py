@@ -25,17 +25,24 @@ from touchline.feeds.base import (
     EndpointView,
     EndReason,
     Feed,
+    Hosting,
     Instant,
+    Outgoing,
+    Received,
     Refuse,
     Resume,
     SnapshotFold,
     Transport,
+    Trust,
+    WebhookCodec,
     WebSocketSurface,
 )
 from touchline.model import Lane, Position, Record
-from touchline.testing.memory import EPOCH, MemoryHub
+from touchline.testing.memory import EPOCH, MemoryHub, run
 from touchline.testing.roles import Line, RolePair
 from touchline.wire.http import HttpRequest
+
+MESSAGE_ID = "0b5f9b0e-5d1f-4c35-9b3a-6f3a6f1f2c11"
 
 Published = tuple[str, str, bytes]
 """An event as a suite publishes it: type, subject, data."""
@@ -50,6 +57,8 @@ class FeedSuite:
     """
 
     feed_name = ""
+    signed = True
+    """Whether the messages to ``endpoint`` are signed."""
 
     # what a feed's test gives
 
@@ -80,6 +89,14 @@ class FeedSuite:
     def endpoint(self) -> EndpointView:
         """A webhook endpoint that takes the stream."""
         pytest.skip("no endpoint given")
+
+    def trust(self, secrets: tuple[str, ...]) -> Trust:
+        """What a receiver of that endpoint believes, with these secrets."""
+        return Trust(secrets)
+
+    def signed_at(self, body: bytes) -> int:
+        """Where a byte of the body stands that the signature covers, and whose lowest bit may be turned in JSON."""
+        return body.rindex(b"1")
 
     def payload(self, message: bytes) -> bytes:
         """The published part of a message where it is wrapped in text, such as base64 or an envelope's string."""
@@ -190,7 +207,9 @@ class FeedSuite:
         if self.feed.webhook is not None:
             codec, endpoint = self.feed.webhook, self.endpoint()
             prepared = codec.prepare(record, codec.variant(endpoint)) if codec.wants(record, endpoint) else None
-            found.append(None if prepared is None else codec.finish(prepared, endpoint, "m1", Instant(0, 0.0)).body)
+            hosting = self._hosting(self.hub())
+            if prepared is not None:
+                found.append(codec.finish(prepared, endpoint, MESSAGE_ID, Instant(0, 0.0), hosting).body)
         return [each.encode() if isinstance(each, str) else each for each in found if each is not None]
 
     def test_encoding_is_pure(self) -> None:
@@ -301,23 +320,102 @@ class FeedSuite:
 
     # webhooks
 
-    def test_what_is_sent_verifies_and_what_was_changed_does_not(self) -> None:
-        codec = self.feed.webhook
-        if codec is None:
+    def _codec(self) -> WebhookCodec:
+        if self.feed.webhook is None:
             pytest.skip("no webhooks")
-        endpoint, hub = self.endpoint(), self.filled()
+        return self.feed.webhook
+
+    def _sent(self, hub: MemoryHub) -> Iterator[tuple[Record, Outgoing]]:
+        codec, endpoint = self._codec(), self.endpoint()
+        hosting = self._hosting(hub)
         for record in hub.stored:
             prepared = codec.prepare(record, codec.variant(endpoint)) if codec.wants(record, endpoint) else None
-            if prepared is None:
-                continue
-            sent = codec.finish(prepared, endpoint, "m1", hub.now())
-            received = codec.verify(sent.headers, sent.body, endpoint.secrets, hub.now())
-            assert received == codec.verify(sent.headers, sent.body, ("other", *endpoint.secrets), hub.now())
-            if endpoint.secrets:
+            if prepared is not None:
+                yield record, codec.finish(prepared, endpoint, MESSAGE_ID, hub.now(), hosting)
+
+    def _hosting(self, hub: MemoryHub) -> Hosting:
+        return Hosting(hub.base_url, run(hub.signing(self.feed_name)))
+
+    def test_what_is_sent_is_taken_with_any_of_the_secrets(self) -> None:
+        codec, hub, endpoint = self._codec(), self.filled(), self.endpoint()
+        sent = list(self._sent(hub))
+        assert sent
+        for record, outgoing in sent:
+            trust = self.trust(endpoint.secrets)
+            received = codec.receive(outgoing.headers, outgoing.body, trust, hub.now())
+            assert isinstance(received, Received)
+            assert [event.feed for event in received.events] == [self.feed_name] * len(received.events)
+            assert received.events
+            assert all(event.subject == record.event.subject for event in received.events)
+            msgspec.json.decode(received.payload)
+            rotated = self.trust(("whsec_AAAA", *endpoint.secrets))
+            assert codec.receive(outgoing.headers, outgoing.body, rotated, hub.now()) == received
+
+    def test_what_was_changed_or_signed_by_another_is_not_taken(self) -> None:
+        codec, hub, endpoint = self._codec(), self.filled(), self.endpoint()
+        if not self.signed:
+            pytest.skip("this feed's messages carry no signature")
+        for _, outgoing in self._sent(hub):
+            at = self.signed_at(outgoing.body)
+            changed = outgoing.body[:at] + bytes([outgoing.body[at] ^ 1]) + outgoing.body[at + 1 :]
+            with pytest.raises(RemoteProtocolError):
+                codec.receive(outgoing.headers, changed, self.trust(endpoint.secrets), hub.now())
+            with pytest.raises(RemoteProtocolError):
+                other = self.trust(("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",))
+                codec.receive(outgoing.headers, outgoing.body, other, hub.now())
+
+    def test_a_retry_says_the_same_under_the_same_id(self) -> None:
+        hub = self.filled()
+        before = list(self._sent(hub))
+        hub.advance(3600)
+        after = list(self._sent(hub))
+        assert [sent.body for _, sent in before] == [sent.body for _, sent in after]
+        if not self.feed.capabilities.resign_on_retry:
+            assert before == after
+
+    def test_headers_are_lower_case_and_hold_no_line_ends(self) -> None:
+        for _, outgoing in self._sent(self.filled()):
+            names = [name for name, _ in outgoing.headers]
+            assert "content-type" in names
+            assert len(set(names)) == len(names)
+            assert all(name == name.lower() for name in names)
+            assert all(value.isprintable() and value.isascii() for _, value in outgoing.headers)
+
+    def test_a_receiver_takes_garbage_for_garbage(self) -> None:
+        codec, hub = self._codec(), self.filled()
+        _, good = next(self._sent(hub))
+        trust = self.trust(self.endpoint().secrets)
+        bodies = [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b"\x1f\x8b",
+            b"\xff\xfe",
+            b"{}",
+            b"[" * 100_000,
+            good.body[:-1],
+            good.body[: len(good.body) // 2],
+        ]
+        for headers in (good.headers, ()):
+            for body in bodies:
                 with pytest.raises(RemoteProtocolError):
-                    codec.verify(sent.headers, sent.body + b" ", endpoint.secrets, hub.now())
-                with pytest.raises(RemoteProtocolError):
-                    codec.verify(sent.headers, sent.body, ("other",), hub.now())
+                    codec.receive(headers, body, trust, hub.now())
+
+    def test_private_records_of_others_are_never_permitted(self) -> None:
+        codec, hub = self._codec(), self.filled()
+        for record in hub.stored:
+            owned = msgspec.structs.replace(record.event, extensions={"partner": "somebody-else"})
+            assert not codec.permits({}, msgspec.structs.replace(record, event=owned), None)
+
+    def test_a_sample_goes_out_like_any_other(self) -> None:
+        codec, hub, endpoint = self._codec(), self.hub(), self.endpoint()
+        record = codec.sample(endpoint, hub.now())
+        prepared = codec.prepare(record, codec.variant(endpoint))
+        assert prepared is not None
+        outgoing = codec.finish(prepared, endpoint, MESSAGE_ID, hub.now(), self._hosting(hub))
+        trust = self.trust(endpoint.secrets)
+        assert isinstance(codec.receive(outgoing.headers, outgoing.body, trust, hub.now()), Received)
 
     # the fold
 

@@ -7,7 +7,7 @@ what a feed does. No socket, no event loop, a clock that stands still.
 from __future__ import annotations
 
 import random
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,6 +15,7 @@ import msgspec
 
 from touchline.feeds.base import (
     Answer,
+    EndpointView,
     FindAdmission,
     FindMember,
     FindPosition,
@@ -26,9 +27,12 @@ from touchline.feeds.base import (
     Member,
     Question,
     StreamView,
+    Subscription,
     Token,
 )
 from touchline.feeds.base import Feed as FeedValue
+from touchline.log.endpoints import TOKEN_SECONDS
+from touchline.log.entries import mint
 from touchline.model import Event, Lane, Position, Record
 
 Result = TypeVar("Result")
@@ -71,6 +75,9 @@ class MemoryHub:
         self.tokens: dict[str, Token] = {}
         self.failures: list[tuple[str, str]] = []
         self.locked: dict[str, float] = {}
+        self.secrets: dict[str, str] = {}
+        self.held: list[Subscription] = []
+        self.views: list[EndpointView] = []
         self.floor = 0
         self.wall_ns, self.monotonic = START_NS, 1000.0
         self._base_url = base_url
@@ -190,6 +197,11 @@ class MemoryHub:
         return self
 
     @property
+    def subscriptions(self) -> MemoryHub:
+        """Itself."""
+        return self
+
+    @property
     def append(self) -> _Appender:
         """Publishing from within."""
         return _Appender(self)
@@ -229,14 +241,22 @@ class MemoryHub:
         return token if self.member(token.feed, partner=token.partner) else None
 
     async def issue_token(
-        self, feed: str, partner: str, purpose: str, subject: str, *, form: Form, expires_at: int | None
+        self,
+        feed: str,
+        partner: str,
+        purpose: str,
+        subject: str,
+        *,
+        form: Form,
+        expires_at: int | None,
+        prefix: str = "",
     ) -> Token:
         """The good token of these, or a new one."""
         for token in self.tokens.values():
             same = (token.feed, token.partner, token.purpose, token.subject) == (feed, partner, purpose, subject)
             if same and self.find_token(token.value):
                 return token
-        value = self.new_id() if form is Form.UUID else self.entropy(20).hex()
+        value = prefix + mint(form, partner, self.entropy)
         self.tokens[value] = Token(value, feed, partner, purpose, subject, expires_at)
         return self.tokens[value]
 
@@ -244,9 +264,68 @@ class MemoryHub:
         """Set when a token ends."""
         self.tokens[value] = msgspec.structs.replace(self.tokens[value], expires_at=expires_at)
 
-    async def secret(self, name: str) -> str:
+    async def secret(self, name: str, make: Callable[[], str] | None = None) -> str:
         """A secret of the hub's own."""
-        return name.encode().hex().rjust(64, "0")[:64]
+        if name not in self.secrets:
+            self.secrets[name] = make() if make is not None else name.encode().hex().rjust(64, "0")[:64]
+        return self.secrets[name]
+
+    async def signing(self, feed: str) -> str:
+        """What the feed's codec signs with."""
+        codec = self.feed.webhook
+        return "" if codec is None or codec.mint is None else await self.secret(f"{feed}.signing", codec.mint)
+
+    # subscriptions
+
+    def find(self, feed: str, partner: str, topic: str, endpoint: str = "") -> Subscription | None:
+        """The subscription of these."""
+        key = (feed, partner, endpoint, topic)
+        return next((s for s in self.held if (s.feed, s.partner, s.endpoint, s.topic) == key), None)
+
+    def by_id(self, feed: str, subscription_id: str) -> Subscription | None:
+        """The subscription of that id."""
+        return next((s for s in self.held if s.feed == feed and s.id == subscription_id), None)
+
+    def by_token(self, feed: str, token: str) -> Subscription | None:
+        """The subscription that is asked for with that token."""
+        return next((s for s in self.held if s.feed == feed and token and s.token == token), None)
+
+    def endpoints(self, feed: str, partner: str) -> tuple[EndpointView, ...]:
+        """The partner's endpoints."""
+        return tuple(one for one in self.views if feed == self.feed.name and one.partner == partner)
+
+    async def begin(self, feed: str, partner: str, topic: str) -> Subscription:
+        """Subscribe all of a partner's endpoints."""
+        standing = self.find(feed, partner, topic)
+        if standing is None:
+            since = len(self.stored)
+            standing = Subscription(self.new_id(), feed, partner, "", topic, "confirmed", since, issued_at=self.wall_ns)
+            self.held.append(standing)
+        return standing
+
+    async def confirm(self, subscription: Subscription) -> Subscription:
+        """It is owed what comes from now on."""
+        if subscription.state == "confirmed":
+            return subscription
+        new = msgspec.structs.replace(subscription, state="confirmed", since=len(self.stored), to_tell=False)
+        self.held[self.held.index(subscription)] = new
+        return new
+
+    async def end(self, subscription: Subscription, *, tell: bool = False) -> None:
+        """Owe nothing any more."""
+        at = self.held.index(subscription)
+        if not subscription.endpoint:
+            del self.held[at]
+        elif subscription.state != "ended":
+            self.held[at] = msgspec.structs.replace(
+                subscription,
+                state="ended",
+                to_tell=tell,
+                token=self.entropy(160).hex(),
+                number=subscription.number + 1,
+                issued_at=self.wall_ns,
+                expires_at=self.wall_ns + TOKEN_SECONDS * 10**9,
+            )
 
     async def state(self, feed: str, subject: str) -> Any | None:
         """The folded state."""

@@ -22,7 +22,7 @@ from touchline.feeds.base.events import Capabilities, EventType, Order, Resume, 
 from touchline.feeds.base.partners import Admission, CredentialField, Form, Grants, Keep, Member, Token
 from touchline.feeds.base.ports import AppendPort, DirectoryPort, LoginLimitPort, Ports, ReadPort, SnapshotPort
 from touchline.feeds.base.rest import Answered, Operation, Parameter
-from touchline.feeds.base.sandboxes import Dice, SandboxOptions, SandboxSurface, Timed
+from touchline.feeds.base.sandboxes import Deriver, Dice, SandboxOptions, SandboxSurface, Timed
 from touchline.feeds.base.sessions import (
     Accept,
     Answer,
@@ -49,11 +49,24 @@ from touchline.feeds.base.sessions import (
     Wish,
 )
 from touchline.feeds.base.snapshots import SnapshotFold, State
-from touchline.feeds.base.webhooks import EndpointView, Outgoing, Prepared, Received, WebhookCodec
+from touchline.feeds.base.webhooks import (
+    Admitted,
+    EndpointView,
+    Hosting,
+    NeedCertificate,
+    Outgoing,
+    Prepared,
+    Received,
+    Subscription,
+    SubscriptionPort,
+    Trust,
+    WebhookCodec,
+)
 
 __all__ = [
     "Accept",
     "Admission",
+    "Admitted",
     "Answer",
     "Answered",
     "AppendPort",
@@ -64,6 +77,7 @@ __all__ = [
     "ClientWish",
     "Close",
     "CredentialField",
+    "Deriver",
     "Dice",
     "DirectoryPort",
     "EndReason",
@@ -81,12 +95,14 @@ __all__ = [
     "Form",
     "Grants",
     "Hangup",
+    "Hosting",
     "Identify",
     "Instant",
     "Keep",
     "LoginLimitPort",
     "Member",
     "Message",
+    "NeedCertificate",
     "Notice",
     "Open",
     "Operation",
@@ -109,9 +125,12 @@ __all__ = [
     "SnapshotPort",
     "State",
     "StreamView",
+    "Subscription",
+    "SubscriptionPort",
     "Timed",
     "Token",
     "Transport",
+    "Trust",
     "Unfollow",
     "WebSocketSurface",
     "WebhookCodec",

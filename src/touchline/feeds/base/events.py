@@ -56,10 +56,14 @@ class Order(enum.Enum):
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What a feed can do, as data. ``resign_on_retry``: a repeated webhook is signed anew (else the same bytes go)."""
+    """What a feed can do, as data. ``resign_on_retry``: a repeated webhook is signed anew (else the same bytes go).
+
+    ``personal``: payloads name people who are not public figures; what receivers answer may repeat it and is not kept.
+    """
 
     transports: frozenset[Transport]
     resume: Resume = Resume.NONE
     order: Order = Order.STREAM
     resign_on_retry: bool = True
     max_message_bytes: int | None = None
+    personal: bool = False

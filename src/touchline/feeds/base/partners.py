@@ -25,18 +25,26 @@ class Form(enum.Enum):
     """the partner's own name"""
     HEX = "hex"
     """40 lower-case hex digits"""
+    HEX32 = "hex32"
+    """32 lower-case hex digits"""
+    DIGITS = "digits"
+    """19 decimal digits, the first not 0"""
     UUID = "uuid"
     TOKEN = "token"  # noqa: S105
     """43 URL-safe characters (256 bits)"""
 
 
 class CredentialField(msgspec.Struct, frozen=True):
-    """One member of ``credentials`` that ``partner add`` prints. ``lookup`` marks the one that a request names."""
+    """One member of ``credentials`` that ``partner add`` prints. ``lookup`` marks the one that a request names;
+    ``prefix`` stands before what is made; ``permanent`` is the partner's identity, which a rotation leaves.
+    """
 
     name: str
     form: Form
     keep: Keep
     lookup: bool = False
+    prefix: str = ""
+    permanent: bool = False
 
 
 class Member(msgspec.Struct, frozen=True):

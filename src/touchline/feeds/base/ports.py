@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from touchline.feeds.base.partners import Form, Member, Token
 from touchline.feeds.base.sessions import Instant
+from touchline.feeds.base.webhooks import SubscriptionPort
 from touchline.model import Event, Position, Record
 
 
@@ -20,15 +21,23 @@ class DirectoryPort(Protocol):
         """The token, while it is good."""
 
     async def issue_token(
-        self, feed: str, partner: str, purpose: str, subject: str, *, form: Form, expires_at: int | None
+        self,
+        feed: str,
+        partner: str,
+        purpose: str,
+        subject: str,
+        *,
+        form: Form,
+        expires_at: int | None,
+        prefix: str = "",
     ) -> Token:
         """The token of this (feed, partner, purpose, subject): the one that is good, or a new one."""
 
     async def extend_token(self, value: str, expires_at: int | None) -> None:
         """Set when a token ends."""
 
-    async def secret(self, name: str) -> str:
-        """The hub's own secret of this name (see FindSecret)."""
+    async def secret(self, name: str, make: Callable[[], str] | None = None) -> str:
+        """The hub's own secret of this name (see FindSecret); ``make`` makes it where 32 random bytes will not do."""
 
 
 class SnapshotPort(Protocol):
@@ -84,7 +93,12 @@ class Ports(Protocol):
     @property
     def logins(self) -> LoginLimitPort: ...
     @property
+    def subscriptions(self) -> SubscriptionPort: ...
+    @property
     def base_url(self) -> str: ...
+    async def signing(self, feed: str) -> str:
+        """What the feed's ``WebhookCodec.mint`` made for this hub (``Hosting.signing``)."""
+
     def now(self) -> Instant: ...
     def new_id(self) -> str:
         """A random UUID, for request ids."""

@@ -40,13 +40,25 @@ class SandboxOptions(msgspec.Struct, frozen=True):
     subject: str | None = None
 
 
+class Deriver(Protocol):
+    """Makes events of a feed out of what the other feeds' sandboxes play."""
+
+    def observe(self, event: Timed) -> Sequence[Timed]:
+        """An event of another feed is due; what follows from it, due at the same time or later."""
+
+
 class SandboxSurface(msgspec.Struct, frozen=True):
     """A feed's simulated events: the same dice give the same events. ``subject`` is the stream that it plays on.
 
-    ``tail`` are the options by which ``touchline tail <feed>`` is pointed at that stream, beside the credentials.
+    ``simulate`` plays by itself; ``derive`` instead lives on what the other sandboxes play. ``tail`` are the options by
+    which ``touchline tail <feed>`` is pointed at that stream, beside the credentials. ``topics`` are those of the
+    demo's endpoint, ``endpoint_options`` its options.
     """
 
-    simulate: Callable[[Dice, SandboxOptions], Iterator[Timed]]
+    simulate: Callable[[Dice, SandboxOptions], Iterator[Timed]] | None
     subject: str
     description: str
     tail: Mapping[str, str] = {}
+    derive: Callable[[Dice, SandboxOptions], Deriver] | None = None
+    topics: tuple[str, ...] = ()
+    endpoint_options: Mapping[str, str] = {}

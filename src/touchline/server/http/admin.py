@@ -207,10 +207,12 @@ class Admin:
 
     async def _remove(self, request: HttpRequest) -> HttpResponse:
         await self._hub.directory.remove(request.path_params["name"])
+        await self._hub.endpoints.forget_the_dead()
         return HttpResponse(204, b"", ())
 
     async def _remove_feed(self, request: HttpRequest) -> HttpResponse:
         await self._hub.directory.remove_member(request.path_params["name"], request.path_params["feed"])
+        await self._hub.endpoints.forget_the_dead()
         return HttpResponse(204, b"", ())
 
     async def _suspend(self, request: HttpRequest) -> HttpResponse:
