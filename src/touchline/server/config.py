@@ -47,6 +47,8 @@ _POSITIVE: Final = (
     "login_failures_per_address",
     "login_failures_per_name",
     "login_failures_per_pair",
+    "webhook_requests",
+    "webhook_suspect_requests",
 )
 
 
@@ -76,6 +78,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     login_failures_per_address: int
     login_failures_per_name: int
     login_failures_per_pair: int
+    webhook_ca_file: str
+    webhook_requests: int
+    webhook_suspect_requests: int
     drain_seconds: float
     log_level: str
 
@@ -107,6 +112,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def proxies(self) -> tuple[Network, ...]:
         """The trusted proxies' ranges."""
         return networks("trusted_proxy", self.trusted_proxy)
+
+    @property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """The ranges that webhook targets may be in although they are private or loopback."""
+        return networks("allow_network", self.allow_network)
 
     def warnings(self) -> list[str]:
         """What an operator should know of these settings."""
@@ -219,7 +229,7 @@ def _from_environment(values: Mapping[str, Any], environment: Mapping[str, str])
 def _check(settings: Settings) -> None:
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("tls_cert and tls_key go together")
-    for name in ("tls_cert", "tls_key"):
+    for name in ("tls_cert", "tls_key", "webhook_ca_file"):
         value = getattr(settings, name)
         if value and not Path(value).is_file():
             raise ConfigError(f"{name}: there is no file {value}")
@@ -246,5 +256,4 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f"log: {settings.log!r} is not known; use sqlite")
     if settings.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log_level: {settings.log_level!r} is not debug, info, warning or error")
-    _ = settings.retention_seconds, settings.retention_size, settings.proxies
-    networks("allow_network", settings.allow_network)
+    _ = settings.retention_seconds, settings.retention_size, settings.proxies, settings.allowed_networks

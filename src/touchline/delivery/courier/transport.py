@@ -35,7 +35,7 @@ class Trouble(enum.Enum):
 
 
 class Post(msgspec.Struct, frozen=True):
-    """A request to make: POST, HTTP/1.1 or 2, redirects never followed. Seconds for the connection and for all of it."""
+    """A POST to make, by HTTP/1.1 or 2, redirects never followed; seconds for the connection and for all of it."""
 
     url: str
     headers: Pairs

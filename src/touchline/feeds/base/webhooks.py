@@ -53,8 +53,8 @@ class Subscription(msgspec.Struct, frozen=True):
     """What ties receivers to a topic of a feed: one endpoint, or (``endpoint`` '') all endpoints of a partner.
 
     ``state`` is 'pending' (asked, not confirmed), 'confirmed' or 'ended'. Once confirmed, records with an offset above
-    ``since`` are owed. ``token`` is what the receiver hands back to confirm, good until ``expires_at`` (ns). ``to_tell``
-    says that the handshake (``WebhookCodec.handshake``) has not been answered with 2xx yet and is repeated.
+    ``since`` are owed. ``token`` is what the receiver hands back to confirm, good until ``expires_at`` (ns).
+    ``to_tell`` says that the handshake (``WebhookCodec.handshake``) has not been answered with 2xx yet and is repeated.
     ``number`` counts how often it was asked, so that a handshake's message id is equal on its retries alone.
     """
 
