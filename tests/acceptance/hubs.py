@@ -30,6 +30,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 TOUCHLINE = [str(Path(sys.executable).with_name("touchline"))]
 
+LOOPBACK = ("--allow-network", "127.0.0.0/8")
+"""Options of a hub whose webhooks may go to receivers on this machine."""
+
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
 
@@ -156,6 +159,13 @@ class Credentials(NamedTuple):
     """A ShotTracker partner's."""
 
     username: str
+    secret: str
+
+
+class Endpoint(NamedTuple):
+    """A webhook endpoint's."""
+
+    id: str
     secret: str
 
 
@@ -310,6 +320,41 @@ class Hub:
         """Add a ShotTracker partner."""
         given = self.add_partner(name, "shottracker", **more)
         return Credentials(given["username"], given["secret"])
+
+    def add_endpoint(
+        self,
+        partner: str,
+        url: str,
+        feed: str,
+        *topics: str,
+        label: str = "test",
+        options: Mapping[str, str] | None = None,
+    ) -> Endpoint:
+        """Give a partner a webhook endpoint."""
+        body = {
+            "partner": partner,
+            "url": url,
+            "feed": feed,
+            "topics": list(topics),
+            "label": label,
+            "options": dict(options or {}),
+        }
+        given = self.admin("POST", "/hub/v1/endpoints", body)
+        return Endpoint(given["endpoint"], given["secret"])
+
+    def endpoint_report(self, endpoint: str) -> dict[str, Any]:
+        """How an endpoint does."""
+        report: dict[str, Any] = self.admin("GET", f"/hub/v1/endpoints/{endpoint}")
+        return report
+
+    def dead_letters(self, endpoint: str) -> list[dict[str, Any]]:
+        """What was given up for an endpoint."""
+        letters: list[dict[str, Any]] = self.admin("GET", f"/hub/v1/endpoints/{endpoint}/dead-letters")["dead_letters"]
+        return letters
+
+    def command(self, *arguments: str | Path) -> Finished:
+        """Run an operator's command against this hub."""
+        return touchline(*arguments, "--url", self.url, "--data", self.data)
 
     def publish(self, *lines: bytes, key: str | None = None) -> dict[str, Any]:
         """Publish CloudEvents, one a line; must be accepted. The 202's document."""

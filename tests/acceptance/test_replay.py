@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import msgspec
-import pytest
-
-from .hubs import ROOT, SHARED, Event, Hub, touchline
-
-RECORDINGS = SHARED / "recordings"
+from .hubs import ROOT, Event, Hub, touchline
+from .recordings import Recorded, recorded, recording
 
 
-class Line(msgspec.Struct):
-    """An event of a recording."""
-
-    id: str
-    type: str
-    subject: str
-    data: msgspec.Raw
-
-
-def recording(name: str) -> Path:
-    """The file, as somebody in the repository names it."""
-    path = Path("..") / "shared" / "recordings" / name
-    if not (ROOT / path).is_file():
-        pytest.skip(f"{path} is not here")
-    return path
-
-
-def lines(path: Path) -> list[Line]:
-    """Its events."""
-    return [msgspec.json.decode(line, type=Line) for line in (ROOT / path).read_bytes().splitlines() if line.strip()]
-
-
-def same(stored: list[Event], recorded: list[Line]) -> None:
+def same(stored: list[Event], lines: list[Recorded]) -> None:
     """Everything is there, in order, its data to the byte."""
-    assert [(event.type, event.subject) for event in stored] == [(line.type, line.subject) for line in recorded]
-    for event, line in zip(stored, recorded, strict=True):
+    assert [(event.type, event.subject) for event in stored] == [(line.type, line.subject) for line in lines]
+    for event, line in zip(stored, lines, strict=True):
         assert bytes(event.data) == bytes(line.data)
 
 
@@ -49,18 +22,18 @@ def test_the_hockey_game_is_replayed_and_read_natively(hub: Hub) -> None:
     assert done.code == 0, done
     assert (done.json["events"], done.json["accepted"], done.json["duplicates"]) == (48, 48, 0)
 
-    recorded, stored = lines(path), hub.events(feed="hisports")
-    assert len(stored) == len(recorded) == 48
-    same(stored, recorded)
+    lines, stored = recorded("whl_game.ndjson"), hub.events(feed="hisports")
+    assert len(stored) == len(lines) == 48
+    same(stored, lines)
     assert [event.seq for event in stored] == list(range(1, 49))
-    assert [event.id.endswith(f"-{line.id}") for event, line in zip(stored, recorded, strict=True)] == [True] * 48
+    assert [event.id.endswith(f"-{line.id}") for event, line in zip(stored, lines, strict=True)] == [True] * 48
     sheets = [event.id for event in hub.events(type="hisports.scoresheet.update", limit=7)]  # page by page
     assert sheets == [event.id for event in stored if event.type == "hisports.scoresheet.update"]
     assert len(sheets) == 45
 
     again = touchline("replay", path, *options, cwd=ROOT)  # a run has ids of its own
     assert again.json["accepted"] == 48
-    same(hub.events(feed="hisports"), recorded * 2)
+    same(hub.events(feed="hisports"), lines * 2)
 
 
 def test_the_exchange_is_published_with_its_large_integers(hub: Hub) -> None:
@@ -68,15 +41,15 @@ def test_the_exchange_is_published_with_its_large_integers(hub: Hub) -> None:
     options = (path, "--url", hub.url, "--data", hub.data, "--json")
     done = touchline("publish", *options, cwd=ROOT)
     assert done.code == 0, done
-    recorded = lines(path)
-    assert (done.json["accepted"], done.json["duplicates"], done.json["errors"]) == (len(recorded), 0, [])
+    lines = recorded("exchange.ndjson")
+    assert (done.json["accepted"], done.json["duplicates"], done.json["errors"]) == (len(lines), 0, [])
 
     stored = hub.events(feed="prophetx")
-    same(stored, recorded)
-    assert [event.id for event in stored] == [line.id for line in recorded]
+    same(stored, lines)
+    assert [event.id for event in stored] == [line.id for line in lines]
     large = [number for event in stored for number in re.findall(rb"(?<![\d.\"])\d{16,19}(?![\d.\"])", event.data)]
     assert sum(int(number) > 2**53 for number in large) > 1000
 
     again = touchline("publish", *options, cwd=ROOT)  # ids as they are: nothing new
-    assert (again.json["accepted"], again.json["duplicates"]) == (0, len(recorded))
+    assert (again.json["accepted"], again.json["duplicates"]) == (0, len(lines))
     assert done.json["position"] == stored[-1].position

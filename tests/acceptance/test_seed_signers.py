@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,29 +13,16 @@ import msgspec
 import pytest
 
 from .games import Play, sandbox_game
-from .hubs import ROOT, SHARED, Credentials, Hub, clean_environment
+from .hubs import Credentials, Hub, clean_environment
+from .nodes import NODE, need_package, node
 from .readers import OVER, LiveReader, open_socket
+from .recordings import seed
 
 GAME = "game-1"
-NODE = ROOT / "tests" / "node"
 PYTHON_SIGNER = Path(__file__).parent / "programs" / "seed_signer.py"
 JS_SIGNER = NODE / "seed_signer.js"
-SEED = SHARED / "seeds" / "000_7de013f4cf6f65ae.txt"
+SEED = "000_7de013f4cf6f65ae.txt"
 TEAM_EVENTS = "/v1/data/teams/123/events"
-
-
-def node() -> str:
-    """The node program."""
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("node is not here")
-    return program
-
-
-def need_ws() -> None:
-    """Skip without the ``ws`` package."""
-    if not (NODE / "node_modules" / "ws").is_dir():
-        pytest.skip("the npm package ws is not installed: make node")
 
 
 @pytest.fixture(params=["python", "node"])
@@ -89,8 +75,6 @@ def plays() -> list[Play]:
 def test_the_signers_are_the_seed_s_but_for_line_breaks(
     file: Path, begin: str, end: str, changes: dict[str, str]
 ) -> None:
-    if not SEED.is_file():
-        pytest.skip("the seeds are not here")
 
     def squeezed(text: str) -> str:
         text = text[text.index(begin) : text.index(end)]
@@ -100,7 +84,7 @@ def test_the_signers_are_the_seed_s_but_for_line_breaks(
     for here, there in changes.items():
         assert ours.count(here) == 1
         ours = ours.replace(here, there)
-    assert squeezed(ours) == squeezed(SEED.read_text())
+    assert squeezed(ours) == squeezed(seed(SEED))
 
 
 def test_the_signed_request_of_the_seed_is_answered_with_sessions(
@@ -182,7 +166,7 @@ async def test_ping_is_answered_with_pong(hub: Hub, plays: list[Play]) -> None:
 
 def test_ws_receives_the_game_drops_and_resumes(hub: Hub, plays: list[Play]) -> None:
     program = node()
-    need_ws()
+    need_package("ws")
     who = hub.add_shottracker("academy")
     half = len(plays) // 2
     hub.publish(*(play.line for play in plays[:half]))

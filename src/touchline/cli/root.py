@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import touchline
-from touchline.cli import demo, doctor, key, partner, publish, replay, serve, tail
+from touchline.cli import demo, doctor, endpoint, key, listen, partner, publish, replay, serve, tail
 from touchline.errors import TouchlineError
 
 INTERRUPTED = 130
@@ -27,7 +27,9 @@ app.command("demo")(demo.command)
 app.command("publish")(publish.command)
 app.command("replay")(replay.command)
 app.add_typer(tail.app, name="tail")
+app.command("listen")(listen.command)
 app.add_typer(partner.app, name="partner")
+app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(key.app, name="key")
 app.command("doctor")(doctor.command)
 

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from touchline.client.http import HttpSender, NoAnswer, tls_context
+from touchline.client.hub_endpoints import EndpointCalls
 from touchline.clock import Clock, SystemClock
 from touchline.errors import ConfigError, EventProblem, UpstreamError
 from touchline.wire.backoff import Backoff
@@ -83,6 +84,7 @@ class HubClient:
 
     ``key`` is an admin's, publisher's or hub partner's key, as the call needs. ``retry_seconds`` is for how long a
     request that may be repeated is repeated while the hub cannot be reached or says that it is busy; 0 is not at all.
+    ``endpoints`` are the calls on webhook endpoints.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class HubClient:
         self._retry_seconds = retry_seconds
         self._clock = clock or SystemClock()
         self._sleep = sleep
+        self.endpoints = EndpointCalls(self._document)
 
     def __enter__(self) -> Self:
         return self

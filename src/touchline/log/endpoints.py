@@ -15,7 +15,7 @@ import msgspec
 
 from touchline.clock import Clock
 from touchline.errors import NotFound
-from touchline.feeds.base import EndpointView, Member, Subscription
+from touchline.feeds.base import EndpointView, Member, Subscription, subscription_id
 from touchline.log.base import KeyValue
 from touchline.log.directory import Directory
 from touchline.log.entries import Entropy
@@ -374,7 +374,7 @@ class Endpoints:
         for topic in wanted:
             old = known.get(topic)
             if old is None:
-                name = str(uuid.UUID(bytes=self._entropy(16), version=4))
+                name = subscription_id(endpoint.id, topic)
                 old = Subscription(name, endpoint.feed, endpoint.partner, endpoint.id, topic, "pending")
                 writes[name] = self._renewed(old, "pending")
             elif moved or old.state != "confirmed":

@@ -1,7 +1,8 @@
 """``touchline demo``: a hub as a child process, sandbox games that publish into it, and what to copy and paste.
 
-Owns the order of things (port, hub, partners, games, and the way back); the games are ``runner``'s, the hub is the real
-``touchline serve``. Everything stands in one data directory, so that a second run finds the partners of the first.
+Owns the order of things (port, hub, partners, endpoints, games, and the way back); the games are ``runner``'s, the hub
+is the real ``touchline serve``, webhooks go to ``sample_receiver``. Everything stands in one data directory, so that a
+second run finds the partners and endpoints of the first.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import signal
 import socket
 import sys
@@ -18,15 +18,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from touchline.client.hub import HubClient, HubRefused
+from touchline.client.receiver_server import bind
 from touchline.errors import ConfigError, TouchlineError
 from touchline.feeds import registry
-from touchline.feeds.base import Feed
+from touchline.feeds.base import Feed, Trust
+from touchline.sandbox.endpoints import ENDPOINTS_FILE, DemoEndpoint, make_endpoints, read_endpoints, trust_for
 from touchline.sandbox.hub_process import HubProcess
+from touchline.sandbox.private_file import write_private
 from touchline.sandbox.runner import Runner
+from touchline.sandbox.sample_receiver import LOG_FILE, SampleReceiver
 from touchline.sandbox.showcase import Access, Showcase, make_showcase
 
 READY_SECONDS: Final = 60.0
@@ -34,6 +39,7 @@ PORTS_TRIED: Final = 100
 DEMO_PARTNER: Final = "demo"
 HUB_PARTNER: Final = "demo-hub"
 PARTNERS_FILE: Final = "partners.json"
+RECEIVER_HOST: Final = "127.0.0.1"
 _WATCH_SECONDS: Final = 0.5
 _END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -84,15 +90,23 @@ class _Demo:
             _note(f"port {wanted_port} is busy; taking {port}")
         address = client_address(self.host)
         url = f"http://{address}:{port}"
-        with HubProcess(self.data, self.host, port) as hub:
+        feeds = sandbox_feeds()
+        # Around the hub: what is under way when the hub ends is answered still.
+        with _sample_receiver(self.data) as receiver, HubProcess(self.data, self.host, port) as hub:
             _note("starting the hub …")
             if not hub.wait_ready(url, self.stop, READY_SECONDS):
                 return 0 if self.stop.is_set() else self._hub_failed(hub)
             with _client(url, self.data, "admin") as admin:
                 access = make_partners(admin, self.data, _names())
-            feeds = sandbox_feeds()
-            self._show(make_showcase(url, self.data, access, feeds))
-            return self._play(hub, url, feeds)
+                endpoints = make_endpoints(admin, self.data, _pushed(access), receiver.url_of, _note)
+            hosts = frozenset({f"{address}:{port}", f"{self.host}:{port}"})
+            receiver.start({one.feed: _trusted(one, hosts) for one in endpoints})
+            self._show(make_showcase(url, self.data, access, feeds, endpoints))
+            code = self._play(hub, url, feeds)
+        if any(receiver.counts.values()):
+            took = ", ".join(f"{count} of {feed}" for feed, count in receiver.counts.items() if count)
+            _note(f"the sample receiver took {took}")
+        return code
 
     def _play(self, hub: HubProcess, url: str, feeds: list[Feed]) -> int:
         with _client(url, self.data, "publisher", retry_seconds=0.0) as publisher:
@@ -143,6 +157,33 @@ class _Demo:
 def sandbox_feeds() -> list[Feed]:
     """Every feed that can simulate itself."""
     return [feed for feed in registry.feeds().values() if feed.sandbox is not None]
+
+
+@contextlib.contextmanager
+def _sample_receiver(data: Path) -> Iterator[SampleReceiver]:
+    """Listens on the port of the run before if it is free: endpoints keep their address then."""
+    before = next((urlsplit(one.url).port for one in read_endpoints(data / ENDPOINTS_FILE)), None)
+    try:
+        listener = bind(RECEIVER_HOST, before or 0)
+    except ConfigError:
+        listener = bind(RECEIVER_HOST, 0)
+    receiver = SampleReceiver(listener, data / LOG_FILE)
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+
+
+def _pushed(partners: list[Access]) -> list[tuple[str, Feed]]:
+    """The partners whose feed is pushed by webhooks."""
+    feeds = registry.feeds()
+    pairs = ((one.partner, feeds[one.feed]) for one in partners if one.feed in feeds)
+    return [(partner, feed) for partner, feed in pairs if feed.webhook is not None]
+
+
+def _trusted(endpoint: DemoEndpoint, hub_hosts: frozenset[str]) -> tuple[Feed, Trust]:
+    feed = registry.load(endpoint.feed)
+    return feed, trust_for(feed, endpoint, hub_hosts)
 
 
 def _names() -> list[tuple[str, str]]:
@@ -212,7 +253,7 @@ def make_partners(admin: HubClient, data: Path, wanted: list[tuple[str, str]]) -
                 raise
             answer = None if (name, feed) in known else admin.rotate(name, feed)
         result.append(known[name, feed] if answer is None else Access(name, feed, answer["credentials"]))
-    _write_private(path, msgspec.json.format(msgspec.json.encode(result)))
+    write_private(path, msgspec.json.format(msgspec.json.encode(result)))
     return result
 
 
@@ -221,15 +262,6 @@ def _read_partners(path: Path) -> list[Access]:
         return msgspec.json.decode(path.read_bytes(), type=list[Access])
     except (OSError, msgspec.MsgspecError):
         return []
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a file that nobody else may read, whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content + b"\n")
-    fresh.replace(path)
 
 
 def _note(text: str) -> None:

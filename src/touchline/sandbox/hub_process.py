@@ -17,6 +17,8 @@ import urllib3
 STOP_SECONDS: Final = 15.0
 LAST_LINES: Final = 20
 LOG_FILE: Final = "hub.log"
+LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+"""Webhooks of this hub go to receivers on this machine."""
 _POLL_SECONDS: Final = 0.1
 
 
@@ -38,6 +40,7 @@ class HubProcess:
     def __init__(self, data: Path, host: str, port: int, command: list[str] | None = None) -> None:
         self._data = data
         self._arguments = ["serve", "--data", str(data), "--host", host, "--port", str(port)]
+        self._arguments += [word for network in LOOPBACK for word in ("--allow-network", network)]
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None

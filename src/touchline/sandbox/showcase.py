@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from touchline.feeds.base import Feed
+from touchline.sandbox.endpoints import DemoEndpoint
 from touchline.sandbox.hub_process import touchline_command
+from touchline.sandbox.sample_receiver import LOG_FILE
+
+NATIVE: Final = "hub"
+"""the feed that has every event"""
+OWN_PORT: Final = 9000
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/\[\]-]+")
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -38,12 +47,15 @@ class Showcase(msgspec.Struct, frozen=True):
     data: str
     partners: Sequence[Access]
     sandboxes: Mapping[str, str]
+    endpoints: Mapping[str, str]
     commands: Sequence[Command]
 
     def text(self) -> str:
         """For people."""
         lines = ["", f"  The hub is running: {self.page}", ""]
         lines += [f"  {feed}: {description}" for feed, description in self.sandboxes.items()] or ["  No sandbox games."]
+        if self.endpoints:
+            lines += ["", f"  A sample receiver takes the webhooks of {', '.join(self.endpoints)}."]
         lines += ["", "  Paste into another terminal, in this directory:"]
         for command in self.commands:
             lines += ["", f"  # {command.title}", f"  {command.command}"]
@@ -51,7 +63,9 @@ class Showcase(msgspec.Struct, frozen=True):
         return "\n".join(lines)
 
 
-def make_showcase(url: str, data: Path, partners: Sequence[Access], feeds: Sequence[Feed]) -> Showcase:
+def make_showcase(
+    url: str, data: Path, partners: Sequence[Access], feeds: Sequence[Feed], endpoints: Sequence[DemoEndpoint] = ()
+) -> Showcase:
     """The addresses, credentials and commands of a demo that runs at ``url`` with its data in ``data``."""
     access = {one.feed: one for one in partners}
     sandboxes = {feed.name: feed.sandbox.description for feed in feeds if feed.sandbox is not None}
@@ -60,10 +74,16 @@ def make_showcase(url: str, data: Path, partners: Sequence[Access], feeds: Seque
     commands += [
         _tail(url, access[feed.name], feed) for feed in feeds if feed.name in access and feed.client is not None
     ]
-    if "hub" in access and subjects:
-        commands += _native(url, access["hub"], subjects)
+    for feed in feeds:
+        if feed.name in access:
+            commands += _own(url, access[feed.name], feed)
+    if NATIVE in access and subjects:
+        commands += _native(url, access[NATIVE], subjects)
+    if endpoints:
+        commands += _webhooks(url, data, endpoints)
     commands += _operator(url, data, next(iter(subjects), "hub"))
-    return Showcase(url, f"{url}/", str(data), partners, sandboxes, commands)
+    addresses = {one.feed: one.url for one in endpoints}
+    return Showcase(url, f"{url}/", str(data), partners, sandboxes, addresses, commands)
 
 
 def _tail(url: str, access: Access, feed: Feed) -> Command:
@@ -73,11 +93,64 @@ def _tail(url: str, access: Access, feed: Feed) -> Command:
     return Command(f"tail_{feed.name}", f"watch it as a client of {feed.title}", join(words))
 
 
+def _own(url: str, access: Access, feed: Feed) -> list[Command]:
+    """What only this feed has, with this demo's values put in."""
+    assert feed.sandbox is not None
+    values = {"url": url, "subject": feed.sandbox.subject, **access.credentials}
+    # They stand inside quotes of the feed's own choosing: one that would need quoting itself is not shown.
+    if not all(_PLAIN.fullmatch(value) for value in values.values()):
+        return []
+    made = []
+    for one in feed.sandbox.commands:
+        shell = one.shell
+        for name, value in values.items():
+            shell = shell.replace(f"<{name}>", value)
+        made.append(Command(f"{feed.name}_{one.name}", one.title, shell))
+    return made
+
+
+def _webhooks(url: str, data: Path, endpoints: Sequence[DemoEndpoint]) -> list[Command]:
+    """What the sample receiver takes, how its endpoints do, and a receiver of one's own."""
+    common = ["--url", url, "--data", str(data)]
+    shown = endpoints[0]
+    endpoint = [*program(), "endpoint"]
+    log = str(data / LOG_FILE)
+    return [
+        Command("receiver", "what the sample receiver takes; Ctrl-C ends it", join(["tail", "-n", "5", "-F", log])),
+        Command("endpoints", "the webhook endpoints, and how they do", join([*endpoint, "list", *common])),
+        Command("endpoint", f"the one of {shown.feed}", join([*endpoint, "show", shown.endpoint, *common])),
+        Command("attempts", "its latest attempts", join([*endpoint, "attempts", shown.endpoint, *common])),
+        Command(
+            "replay",
+            "deliver its last ten minutes again",
+            join([*endpoint, "replay", shown.endpoint, "--since", "10m", *common]),
+        ),
+        *(
+            Command("listen", "a receiver of your own, while it runs", _listen(data, common, one))
+            for one in endpoints
+            if one.feed == NATIVE
+        ),
+    ]
+
+
+def _listen(data: Path, common: Sequence[str], like: DemoEndpoint) -> str:
+    """Add an endpoint for every event, listen with its secret, and remove it: one line for a shell."""
+    file = shlex.quote(str(data / "mine.json"))
+    added = [*program(), "endpoint", "add", like.partner, f"http://127.0.0.1:{OWN_PORT}/", "--feed", like.feed]
+    listen = [*program(), "listen", like.feed, "--port", str(OWN_PORT), "--secret-file"]
+    # The id is cut out with sed: no other program is sure to be installed.
+    own = f'"$(sed \'s/.*"endpoint":"\\([^"]*\\)".*/\\1/\' {file})"'
+    return (
+        f"{join([*added, '--topic', '*', '--label', 'mine', *common, '--json'])} > {file}; "
+        f"{join(listen)} {file}; {join([*program(), 'endpoint', 'remove'])} {own} {join(common)}"
+    )
+
+
 def _native(url: str, access: Access, subjects: Mapping[str, str]) -> list[Command]:
     key = access.credentials["key"]
     bearer = ("-H", f"Authorization: Bearer {key}")
     feed, subject = next(iter(subjects.items()))
-    tail = [*program(), "tail", "hub", "--url", url, f"--key={key}", "--feed", feed]
+    tail = [*program(), "tail", NATIVE, "--url", url, f"--key={key}", "--feed", feed]
     read = ["curl", "-sS", *bearer, f"{url}/hub/v1/events?feed={feed}&limit=3"]
     snapshot = ["curl", "-sS", *bearer, f"{url}/hub/v1/snapshots/{feed}/{subject}"]
     return [

@@ -11,6 +11,7 @@ import gc
 import importlib
 import logging
 import os
+import random
 import resource
 import signal
 import socket
@@ -24,6 +25,8 @@ import uvicorn
 import uvloop
 
 from touchline.clock import Clock, SystemClock
+from touchline.delivery.courier import Courier, CourierLimits
+from touchline.delivery.courier.client import WebhookClient
 from touchline.delivery.fanout import Fanout, FanoutLimits
 from touchline.errors import ConfigError, LogError, TouchlineError
 from touchline.feeds import registry
@@ -37,6 +40,7 @@ from touchline.server.config import Settings
 from touchline.server.connection import protocol_class
 from touchline.server.http.admin import Admin
 from touchline.server.http.asgi import Application
+from touchline.server.http.endpoints import EndpointAdmin
 from touchline.server.http.native import STREAM, NativeReading
 from touchline.server.http.openapi import asyncapi, openapi
 from touchline.server.http.publish import Publishing
@@ -63,6 +67,7 @@ class Running:
         self._hub: Hub | None = None
         self._sessions: Sessions | None = None
         self._event_log: SqliteLog | None = None
+        self._transport: WebhookClient | None = None
 
     @property
     def hub(self) -> Hub:
@@ -101,6 +106,24 @@ class Running:
             spawn=self._spawn,
             limits=FanoutLimits(stall_seconds=settings.stall_seconds),
         )
+        snapshots = Snapshots(log, feeds, clock)
+        self._transport = WebhookClient(settings.allowed_networks, ca_file=settings.webhook_ca_file or None)
+        courier = Courier(
+            log,
+            endpoints,
+            feeds,
+            snapshots.state,
+            self._transport,
+            clock,
+            call_soon=asyncio.get_running_loop().call_soon,
+            spawn=self._spawn,
+            dice=random.SystemRandom(),
+            hosting=lambda feed: self.hub.hosting(feed),
+            append=log.append,
+            limits=CourierLimits(
+                healthy_requests=settings.webhook_requests, suspect_requests=settings.webhook_suspect_requests
+            ),
+        )
         self._hub = Hub(
             settings=settings,
             clock=clock,
@@ -109,7 +132,8 @@ class Running:
             endpoints=endpoints,
             feeds=feeds,
             fanout=fanout,
-            snapshots=Snapshots(log, feeds, clock),
+            courier=courier,
+            snapshots=snapshots,
             logins=LoginLimits(
                 clock,
                 per_address=settings.login_failures_per_address,
@@ -122,6 +146,8 @@ class Running:
         directory.on_change(self._sessions.changed)
         log.follow(self._hub.on_records)
         await self._first_keys(directory)
+        await courier.start()
+        self._spawn(self._hub.prepare_signing)
         self._spawn(self._every_second)
         self._spawn(self._retain)
         self._hub.ready = True
@@ -165,6 +191,7 @@ class Running:
             try:
                 hub.fanout.tick()
                 sessions.tick()
+                hub.courier.tick()
                 hub.derive_states()
                 await hub.end_tokens()
                 await hub.snapshots.tick()
@@ -191,7 +218,7 @@ class Running:
         """Tell sessions to come back, finish what was accepted, release everything."""
         if self._hub is not None and self._sessions is not None:
             self._hub.stopping = True
-            await self._sessions.drain()
+            await asyncio.gather(self._sessions.drain(), self._hub.courier.stop())
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -199,6 +226,8 @@ class Running:
         if self._hub is not None:
             with suppress(LogError):
                 await self._hub.snapshots.checkpoint()
+        if self._transport is not None:
+            await self._transport.close()
         if self._event_log is not None:
             await self._event_log.close()
 
@@ -211,6 +240,7 @@ class Running:
             Publishing(hub).operation(),
             *native.operations(),
             *Admin(hub).operations(),
+            *EndpointAdmin(hub, hub.courier).operations(),
             *system.operations(),
         ]
         for feed in hub.feeds.values():

@@ -1,4 +1,4 @@
-"""The hub as its parts see it: holds log, directory, feeds, fan-out and snapshots, and answers what feeds may ask.
+"""The hub as its parts see it: holds log, directory, feeds, fan-out, courier and snapshots, and answers what feeds may ask.
 
 Implements ``feeds.base.Ports`` for the feeds' REST, and answers the questions of pure sessions. Builds nothing
 (``app`` does) and knows no HTTP.
@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from touchline.clock import Clock
+from touchline.delivery.courier import Courier
 from touchline.delivery.fanout import Fanout
 from touchline.errors import PositionGone, RemoteProtocolError
 from touchline.feeds.base import (
@@ -23,6 +24,7 @@ from touchline.feeds.base import (
     FindSecret,
     FindStream,
     FindToken,
+    Hosting,
     Instant,
     PositionView,
     Question,
@@ -88,6 +90,7 @@ class Hub:
         endpoints: Endpoints,
         feeds: Mapping[str, Feed],
         fanout: Fanout,
+        courier: Courier,
         snapshots: Snapshots,
         logins: LoginLimits,
         metrics: Metrics,
@@ -100,6 +103,7 @@ class Hub:
         self.subscriptions = endpoints
         self.feeds = feeds
         self.fanout = fanout
+        self.courier = courier
         self.snapshots = snapshots
         self.logins = logins
         self.metrics = metrics
@@ -114,6 +118,7 @@ class Hub:
             for name, feed in feeds.items()
             if feed.websocket is not None and feed.websocket.tokens_outlive_seconds is not None
         }
+        self._signing: dict[str, str] = {}
         self.ready = False
         self.stopping = False
 
@@ -121,6 +126,17 @@ class Hub:
     def base_url(self) -> str:
         """The hub's address as clients see it."""
         return self.public_url
+
+    def hosting(self, feed: str) -> Hosting | None:
+        """What a codec may know of this hub; None until its signing material is made (``prepare_signing``)."""
+        signing = self._signing.get(feed)
+        return None if signing is None else Hosting(self.public_url, signing, self.event_log.epoch)
+
+    async def prepare_signing(self) -> None:
+        """Make what the feeds' webhook codecs sign with, once; it is found again later."""
+        for name, feed in self.feeds.items():
+            if feed.webhook is not None:
+                self._signing[name] = await self.signing(name)
 
     async def signing(self, feed: str) -> str:
         """What the feed's webhook codec signs with, made once for this hub; '' where it needs nothing."""
@@ -142,6 +158,7 @@ class Hub:
         self.streams.apply(records)
         self.snapshots.apply(records)
         self.fanout.dispatch(records)
+        self.courier.dispatch(records)
         for record in records:
             surface = self._ending.get(record.event.feed)
             if surface is not None and surface.is_last is not None and surface.is_last(record):

@@ -237,18 +237,20 @@ def decode_binary(headers: Sequence[tuple[str, str]], body: bytes) -> Envelope |
     return from_attributes(attributes, body)
 
 
-def encode(record: Record, resume: Position) -> bytes:
-    """A record as JSON event format, ``data`` unchanged, with our attributes; ``resume`` is its ``position``."""
+def encode(record: Record, resume: Position | None) -> bytes:
+    """A record as JSON event format, ``data`` unchanged, with our attributes; ``resume`` is its ``position`` (None:
+    that one is left out).
+    """
     event = record.event
     head = (
         b'{"specversion":"1.0","id":%b,"source":%b,"type":%b,"subject":%b'
-        b',"datacontenttype":"application/json","position":"%b","lane":"%b","appendedat":"%b"'
+        b',"datacontenttype":"application/json"%b,"lane":"%b","appendedat":"%b"'
     ) % (
         _text(event.id),
         _text(event.source),
         _text(event.type),
         _text(event.subject),
-        position_token.encode(resume).encode(),
+        b"" if resume is None else b',"position":"%b"' % position_token.encode(resume).encode(),
         event.lane.value.encode(),
         rfc3339.encode(record.appended_at).encode(),
     )

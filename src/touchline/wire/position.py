@@ -35,3 +35,8 @@ def decode(token: str) -> Position:
     if match is None or not 0 <= offset <= MAX_OFFSET:
         raise RemoteProtocolError(f"not a position: {token[:64]!r}; use one that a hub has given")
     return Position(match.group(1), offset)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text has the shape of a token, whoever made it."""
+    return _TOKEN.match(text) is not None

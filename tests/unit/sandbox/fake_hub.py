@@ -1,7 +1,7 @@
-"""Stands in for ``touchline serve`` in the demo's tests: keys, readiness, partners, and a count of events.
+"""Stands in for ``touchline serve`` in the demo's tests: keys, readiness, partners, endpoints, a count of events.
 
-``FAKE_HUB=dies`` ends at once, ``FAKE_HUB=dies-later`` once it has taken events. Partners and what was published
-stand in ``fake.json`` of the data directory.
+``FAKE_HUB=no-endpoints`` refuses endpoints, ``FAKE_HUB=dies`` ends at once, ``FAKE_HUB=dies-later`` once it has taken
+events. What was asked of it stands in ``fake.json`` of the data directory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ data.mkdir(exist_ok=True)
 for role in ("admin", "publisher"):
     (data / f"{role}.key").write_text(f"{role}-key\n")
 state_path = data / "fake.json"
-state: dict[str, Any] = {"partners": {}, "events": 0, "sources": []}
+state: dict[str, Any] = {"partners": {}, "endpoints": {}, "events": 0, "sources": []}
 if state_path.exists():
     state = json.loads(state_path.read_text())
 
@@ -45,7 +45,18 @@ class Handler(BaseHTTPRequestHandler):
         return gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
 
     def do_GET(self) -> None:
-        self.answer(200, {"path": self.path})
+        if not self.path.startswith("/hub/v1/endpoints/"):
+            self.answer(200, {"path": self.path})
+        elif (endpoint := state["endpoints"].get(self.path.split("/")[4])) is None:
+            self.answer(404, {"title": "Not Found"})
+        else:
+            self.answer(200, endpoint)
+
+    def do_PATCH(self) -> None:
+        endpoint = state["endpoints"][self.path.split("/")[4]]
+        endpoint |= json.loads(self.body()) | {"changes": endpoint.get("changes", 0) + 1}
+        state_path.write_text(json.dumps(state))
+        self.answer(200, endpoint)
 
     def do_POST(self) -> None:
         body = self.body()
@@ -62,6 +73,14 @@ class Handler(BaseHTTPRequestHandler):
                 sys.stderr.write("disk full\n")
                 sys.stderr.flush()
                 os._exit(3)
+        elif self.path.endswith("/endpoints"):
+            if mode == "no-endpoints":
+                self.answer(422, {"title": "that is no topic"})
+                return
+            name = f"ep_{len(state['endpoints'])}"
+            state["endpoints"][name] = json.loads(body) | {"endpoint": name}
+            state_path.write_text(json.dumps(state))
+            self.answer(201, {"endpoint": name, "secret": "whsec_c2VjcmV0c2VjcmV0", "state": "active"})
         elif self.path.endswith("/rotate"):
             self.partner(self.path.split("/")[4], self.path.split("/")[6], 200)
         else:

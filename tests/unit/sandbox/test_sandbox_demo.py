@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -30,11 +31,12 @@ from touchline.feeds.base import (
     Form,
     Instant,
     Keep,
+    SandboxCommand,
     SandboxOptions,
     SandboxSurface,
     Timed,
 )
-from touchline.sandbox import demo, hub_process, showcase
+from touchline.sandbox import demo, endpoints, hub_process, showcase
 from touchline.sandbox.showcase import Access, make_showcase
 
 FAKE_HUB = Path(__file__).with_name("fake_hub.py")
@@ -51,6 +53,7 @@ def connect(settings: Any, dice: Dice, now: Instant) -> ClientRole:
     raise AssertionError((settings, dice, now))
 
 
+REST = SandboxCommand("rest", "the toy's REST", "curl -H 'auth: <secret>' \"<url>/toy/<subject>?a=<b>\"")
 TOY = Feed(
     name="toy",
     title="Toy",
@@ -62,7 +65,7 @@ TOY = Feed(
         CredentialField("username", Form.NAME, Keep.PLAIN, lookup=True),
         CredentialField("secret", Form.TOKEN, Keep.PLAIN),
     ),
-    sandbox=SandboxSurface(simulate, "toy-game", "a toy that ticks", tail={"game": "toy-game"}),
+    sandbox=SandboxSurface(simulate, "toy-game", "a toy that ticks", tail={"game": "toy-game"}, commands=(REST,)),
     client=ClientSurface(Timed, connect),
 )
 
@@ -119,6 +122,12 @@ def test_games_are_played_into_the_hub_and_everything_ends_in_order(
         "tail_hub",
         "read",
         "snapshot",
+        "receiver",
+        "endpoints",
+        "endpoint",
+        "attempts",
+        "replay",
+        "listen",
         "publish",
         "partners",
         "doctor",
@@ -139,6 +148,60 @@ def test_a_second_run_finds_the_partners_of_the_first(tmp_path: Path, capsys: py
     play(data, stop=StopWhen(data))
     assert json.loads(capsys.readouterr().out)["partners"] != first
     assert set(state(data)["partners"].values()) == {2}
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_second_run_finds_the_endpoints_of_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "demo"
+    play(data, stop=StopWhen(data))
+    first = json.loads(capsys.readouterr().out)["endpoints"]
+    file = data / endpoints.ENDPOINTS_FILE
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert set(first) == {"hub"}
+    port = urlsplit(first["hub"]).port
+    assert port is not None
+    assert state(data)["endpoints"]["ep_0"] | {"changes": 0} == {
+        "endpoint": "ep_0",
+        "partner": "demo-hub",
+        "url": f"http://127.0.0.1:{port}/hub",
+        "feed": "hub",
+        "topics": ["*"],
+        "label": "demo",
+        "options": {},
+        "changes": 0,
+    }
+
+    play(data, stop=StopWhen(data))
+    assert json.loads(capsys.readouterr().out)["endpoints"] == first  # at the same port
+    assert "changes" not in state(data)["endpoints"]["ep_0"]
+    with socket.create_server(("127.0.0.1", port)):
+        play(data, stop=StopWhen(data))
+    moved = json.loads(capsys.readouterr().out)["endpoints"]
+    assert moved != first
+    assert state(data)["endpoints"]["ep_0"]["url"] == moved["hub"]
+    assert state(data)["endpoints"]["ep_0"]["changes"] == 1
+
+    kept = json.loads((data / "fake.json").read_text())
+    (data / "fake.json").write_text(json.dumps(kept | {"endpoints": {}}))
+    play(data, stop=StopWhen(data))
+    assert len(state(data)["endpoints"]) == 1  # it was gone, and is there again
+    file.write_text("damaged")
+    play(data, stop=StopWhen(data))
+    assert len(state(data)["endpoints"]) == 2
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_endpoint_that_is_refused_is_said_and_the_demo_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_HUB", "no-endpoints")
+    data = tmp_path / "demo"
+    assert play(data, stop=StopWhen(data)) == 0
+    captured = capsys.readouterr()
+    assert "no endpoint for hub: the hub answered 422: that is no topic" in captured.err
+    shown = json.loads(captured.out)
+    assert shown["endpoints"] == {}
+    assert "receiver" not in {command["name"] for command in shown["commands"]}
 
 
 @pytest.mark.usefixtures("fake")
@@ -245,6 +308,14 @@ def test_credentials_survive_the_shell() -> None:
     assert f"Authorization: Bearer {NASTY}" in commands["read"]
     assert commands["read"][-1] == "http://127.0.0.1:8081/hub/v1/events?feed=toy&limit=3"
     assert commands["snapshot"][-1] == "http://127.0.0.1:8081/hub/v1/snapshots/toy/toy-game"
+
+
+def test_a_feeds_own_command_is_shown_with_its_values_where_they_need_no_quoting() -> None:
+    partners = [Access("demo", "toy", {"username": "demo", "secret": "a-B_9"})]
+    commands = make_showcase("http://[::1]:8081", Path(), partners, [TOY]).commands
+    shown = next(command for command in commands if command.name == "toy_rest")
+    assert shown.command == "curl -H 'auth: a-B_9' \"http://[::1]:8081/toy/toy-game?a=<b>\""
+    assert "toy_rest" not in {command.name for command in show().commands}
 
 
 def test_the_curl_that_publishes_sends_one_event(tmp_path: Path) -> None:

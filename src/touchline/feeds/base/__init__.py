@@ -22,7 +22,7 @@ from touchline.feeds.base.events import Capabilities, EventType, Order, Resume, 
 from touchline.feeds.base.partners import Admission, CredentialField, Form, Grants, Keep, Member, Token
 from touchline.feeds.base.ports import AppendPort, DirectoryPort, LoginLimitPort, Ports, ReadPort, SnapshotPort
 from touchline.feeds.base.rest import Answered, Operation, Parameter
-from touchline.feeds.base.sandboxes import Deriver, Dice, SandboxOptions, SandboxSurface, Timed
+from touchline.feeds.base.sandboxes import Deriver, Dice, SandboxCommand, SandboxOptions, SandboxSurface, Timed
 from touchline.feeds.base.sessions import (
     Accept,
     Answer,
@@ -61,6 +61,7 @@ from touchline.feeds.base.webhooks import (
     SubscriptionPort,
     Trust,
     WebhookCodec,
+    subscription_id,
 )
 
 __all__ = [
@@ -117,6 +118,7 @@ __all__ = [
     "Received",
     "Refuse",
     "Resume",
+    "SandboxCommand",
     "SandboxOptions",
     "SandboxSurface",
     "Selector",
@@ -135,6 +137,7 @@ __all__ = [
     "WebSocketSurface",
     "WebhookCodec",
     "Wish",
+    "subscription_id",
 ]
 
 

@@ -47,12 +47,24 @@ class Deriver(Protocol):
         """An event of another feed is due; what follows from it, due at the same time or later."""
 
 
+class SandboxCommand(msgspec.Struct, frozen=True):
+    """A command line that the demo prints for people to paste, for what no shared command does (a feed's own REST).
+
+    In ``shell`` ``<url>``, ``<subject>`` and ``<name of a credential>`` stand for their values; ``name`` is unique
+    within the feed. It ends by itself, and prints JSON when it is a curl.
+    """
+
+    name: str
+    title: str
+    shell: str
+
+
 class SandboxSurface(msgspec.Struct, frozen=True):
     """A feed's simulated events: the same dice give the same events. ``subject`` is the stream that it plays on.
 
     ``simulate`` plays by itself; ``derive`` instead lives on what the other sandboxes play. ``tail`` are the options by
     which ``touchline tail <feed>`` is pointed at that stream, beside the credentials. ``topics`` are those of the
-    demo's endpoint, ``endpoint_options`` its options.
+    demo's endpoint, ``endpoint_options`` its options. ``commands`` show what else there is to see.
     """
 
     simulate: Callable[[Dice, SandboxOptions], Iterator[Timed]] | None
@@ -62,3 +74,4 @@ class SandboxSurface(msgspec.Struct, frozen=True):
     derive: Callable[[Dice, SandboxOptions], Deriver] | None = None
     topics: tuple[str, ...] = ()
     endpoint_options: Mapping[str, str] = {}
+    commands: tuple[SandboxCommand, ...] = ()

@@ -7,6 +7,7 @@ to an endpoint, this decides what it looks like there. ``Trust`` and ``Received`
 from __future__ import annotations
 
 import enum
+import uuid
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Protocol
 
@@ -76,13 +77,20 @@ class Subscription(msgspec.Struct, frozen=True):
         return f"Subscription({about}, since={self.since}, token={_MASK!r}, to_tell={self.to_tell})"
 
 
+def subscription_id(endpoint: str, topic: str) -> str:
+    """The id (a UUID) of an endpoint's subscription to a topic: a codec that knows these two can name it."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{endpoint}/{topic}"))
+
+
 class Hosting(msgspec.Struct, frozen=True):
-    """What a codec may know of the hub that sends: its address as receivers see it (no trailing slash), and what the
-    feed's ``WebhookCodec.mint`` made for it ('' when it makes nothing).
+    """What a codec may know of the hub that sends: its address as receivers see it (no trailing slash), what the
+    feed's ``WebhookCodec.mint`` made for it ('' when it makes nothing), and the log's epoch ('': positions are not
+    told).
     """
 
     base_url: str
     signing: str = ""
+    epoch: str = ""
 
     def __repr__(self) -> str:
         return f"Hosting({self.base_url!r}, {_MASK!r})"

@@ -1,45 +1,30 @@
-"""HiSports WebHooks: the events that publishers may append. Its surfaces are not served yet."""
+"""HiSports WebHooks: ice hockey games and scoresheets, each message a whole state; REST to catch up with."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from touchline.feeds.base import Capabilities, EventType, Feed, Transport
-from touchline.model import Event
-
-
-class Game(msgspec.Struct):
-    """A game; its id routes, the rest passes."""
-
-    id: int | str
-
-
-class Payload(msgspec.Struct):
-    """``game`` and ``scoresheet`` of a webhook; at least one of them."""
-
-    game: Game | None = None
-    scoresheet: dict[str, msgspec.Raw] | None = None
-
-
-def _check(event: Event, payload: Payload) -> tuple[str, str] | None:
-    if payload.game is None and payload.scoresheet is None:
-        return ("data", "must hold game or scoresheet")
-    if payload.game is not None and str(payload.game.id) != event.subject:
-        return ("data.game.id", "must equal the subject")
-    return None
-
+from touchline.feeds.base import Capabilities, CredentialField, EventType, Feed, Form, Keep, Order, Transport
+from touchline.feeds.hisports.facts import GRANT_KEYS
+from touchline.feeds.hisports.kinds import FEED_NAME, GAME_TYPES, TYPES, check
+from touchline.feeds.hisports.messages import Payload
+from touchline.feeds.hisports.sandbox import SANDBOX
+from touchline.feeds.hisports.state import GameFold
+from touchline.feeds.hisports.webhooks import HisportsWebhooks
 
 FEED: Final = Feed(
-    name="hisports",
+    name=FEED_NAME,
     title="HiSports WebHooks",
     document="spordle.atlassian.net, SPR, WebHooks",
     compared_on="2026-11-20",
-    types=tuple(
-        EventType(f"hisports.{name}", Payload, check=_check)
-        for name in ("game.create", "game.update", "scoresheet.update")
+    types=tuple(EventType(name, Payload, document=name in GAME_TYPES, check=check) for name in TYPES),
+    capabilities=Capabilities(
+        transports=frozenset({Transport.WEBHOOK, Transport.REST}), order=Order.STREAM, personal=True
     ),
-    capabilities=Capabilities(transports=frozenset({Transport.WEBHOOK, Transport.REST})),
-    grant_keys=frozenset({"office_id", "schedule_id", "team_id"}),
+    credentials=(CredentialField("api_key", Form.HEX, Keep.HASHED, lookup=True),),
+    grant_keys=GRANT_KEYS,
+    webhook=HisportsWebhooks(),
+    http="touchline.feeds.hisports.http",
+    snapshot=GameFold(),
+    sandbox=SANDBOX,
 )

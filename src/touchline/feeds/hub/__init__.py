@@ -19,6 +19,7 @@ from touchline.feeds.base import (
 )
 from touchline.feeds.hub.selection import encode
 from touchline.feeds.hub.session import PATH, SUBPROTOCOL, HubSession
+from touchline.feeds.hub.webhooks import HubWebhooks
 
 
 class Change(msgspec.Struct):
@@ -42,7 +43,8 @@ FEED: Final = Feed(
         )
     ),
     capabilities=Capabilities(
-        transports=frozenset({Transport.WEBSOCKET, Transport.SSE, Transport.REST}), resume=Resume.POSITION
+        transports=frozenset({Transport.WEBSOCKET, Transport.SSE, Transport.REST, Transport.WEBHOOK}),
+        resume=Resume.POSITION,
     ),
     credentials=(CredentialField("key", Form.TOKEN, Keep.HASHED, lookup=True),),
     grant_keys=frozenset({"feed", "subject", "type", "partner"}),
@@ -53,4 +55,5 @@ FEED: Final = Feed(
         subprotocols=(SUBPROTOCOL,),
         idle_seconds=None,
     ),
+    webhook=HubWebhooks(),
 )

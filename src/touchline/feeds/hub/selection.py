@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from touchline.errors import RemoteProtocolError
-from touchline.feeds.base import Admission
+from touchline.feeds.base import Admission, Grants
 from touchline.model import Position, Record
 from touchline.wire import cloudevents
 from touchline.wire.http import HttpRequest, every
@@ -74,16 +74,22 @@ def selector(admission: Admission, request: HttpRequest, known_feeds: Sequence[s
     if known_feeds and not feeds <= set(known_feeds):
         unknown = ", ".join(sorted(feeds - set(known_feeds)))
         raise RemoteProtocolError(f"unknown feed {unknown[:64]!r}; feeds are {', '.join(known_feeds)}")
-    grants = admission.grants
-    return HubSelector(
+    return msgspec.structs.replace(
+        granted(admission.grants),
         feeds=feeds,
         subjects=frozenset(every(request.query, "subject")) - {""},
         types=frozenset(every(request.query, "type")) - {""},
+        admin=admission.partner is None,
+    )
+
+
+def granted(grants: Grants) -> HubSelector:
+    """What a partner with these grants may see, all of it."""
+    return HubSelector(
         granted_feeds=grants.get("feed", frozenset()),
         granted_subjects=grants.get("subject", frozenset()),
         granted_types=grants.get("type", frozenset()),
         private_of=grants.get("partner", frozenset()),
-        admin=admission.partner is None,
     )
 
 

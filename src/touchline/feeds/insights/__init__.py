@@ -1,36 +1,30 @@
-"""Sportradar Insights Push: the events that publishers may append. Its surfaces are not served yet."""
+"""Sportradar Insights Push: topics that are confirmed as SNS does, insights by webhook, the same by REST."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from touchline.feeds.base import Capabilities, EventType, Feed, Order, Transport
-from touchline.model import Event
-
-
-class Insight(msgspec.Struct):
-    """An insight; identity is in the topic, everything else passes (types of the rest are not published)."""
-
-    id: str | msgspec.UnsetType = msgspec.UNSET
-
-
-def _check(event: Event, _: Insight) -> tuple[str, str] | None:
-    parts = event.subject.split("/")
-    if len(parts) != 3 or not all(parts):
-        return ("subject", "must be <league>/<insightType>/<locale>")
-    return None
-
+from touchline.feeds.base import Capabilities, CredentialField, EventType, Feed, Form, Keep, Order, Transport
+from touchline.feeds.insights.messages import FEED_NAME, INSIGHT_TYPE, Insight, check
+from touchline.feeds.insights.sandbox import SANDBOX
+from touchline.feeds.insights.state import InsightsFold
+from touchline.feeds.insights.topics import GRANT_KEY
+from touchline.feeds.insights.webhooks import InsightsCodec
+from touchline.wire.javascript import normalise
 
 FEED: Final = Feed(
-    name="insights",
+    name=FEED_NAME,
     title="Sportradar Insights Push",
-    document="developer.sportradar.com, Push Overview",
+    document="developer.sportradar.com, Insights, Push Overview",
     compared_on="2026-11-20",
-    types=(EventType("insights.insight", Insight, check=_check),),
+    types=(EventType(INSIGHT_TYPE, Insight, check=check, normalise=normalise),),
     capabilities=Capabilities(
         transports=frozenset({Transport.WEBHOOK, Transport.REST}), order=Order.NONE, resign_on_retry=False
     ),
-    grant_keys=frozenset({"topic"}),
+    credentials=(CredentialField("token", Form.TOKEN, Keep.HASHED, lookup=True),),
+    grant_keys=frozenset({GRANT_KEY}),
+    webhook=InsightsCodec(),
+    http="touchline.feeds.insights.http",
+    snapshot=InsightsFold(),
+    sandbox=SANDBOX,
 )

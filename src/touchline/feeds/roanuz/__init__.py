@@ -1,58 +1,39 @@
-"""Roanuz Ball by Ball Push: the events that publishers may append. Its surfaces are not served yet."""
+"""Roanuz Ball by Ball Push: cricket notifications by webhook, with a REST that has the details before they leave."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from touchline.feeds.base import Capabilities, EventType, Feed, Transport
-from touchline.model import Event
-
-KINDS: Final = ("ball", "info", "toss", "play", "squad", "review", "result", "reward", "other")
-
-
-class Match(msgspec.Struct):
-    """``roanuz.match``: the match document as far as it is known."""
-
-    match: dict[str, msgspec.Raw]
-
-
-class NotificationData(msgspec.Struct):
-    """``data`` of the provider's message; its match routes."""
-
-    matchkey: str
-
-
-class Notification(msgspec.Struct):
-    """The provider's message."""
-
-    data: NotificationData
-
-
-class Push(msgspec.Struct):
-    """A notification with what it brings to the REST side."""
-
-    notification: Notification
-    ball: dict[str, msgspec.Raw] | None = None
-    match: dict[str, msgspec.Raw] | None = None
-
-
-def _check(event: Event, push: Push) -> tuple[str, str] | None:
-    if push.notification.data.matchkey != event.subject:
-        return ("data.notification.data.matchkey", "must equal the subject")
-    return None
-
+from touchline.feeds.base import Capabilities, CredentialField, EventType, Feed, Form, Keep, Order, Resume, Transport
+from touchline.feeds.roanuz.checks import check_match, check_push
+from touchline.feeds.roanuz.kinds import FEED_NAME, GRANT, KINDS, MATCH_TYPE, PREFIX
+from touchline.feeds.roanuz.messages import Announcement, Push
+from touchline.feeds.roanuz.sandbox import SANDBOX
+from touchline.feeds.roanuz.state import MatchFold
+from touchline.feeds.roanuz.webhooks import WEBHOOKS
 
 FEED: Final = Feed(
-    name="roanuz",
+    name=FEED_NAME,
     title="Roanuz Ball by Ball Push",
-    document="Roanuz, Ball by Ball Push via Webhook",
-    compared_on="2026-11-20",
+    document="Roanuz Cricket v5, Ball by Ball Push via Webhook",
+    compared_on="2026-11-21",
     types=(
-        EventType("roanuz.match", Match, document=True),
-        *(EventType(f"roanuz.{kind}", Push, check=_check) for kind in KINDS),
+        EventType(MATCH_TYPE, Announcement, document=True, check=check_match),
+        *(EventType(PREFIX + kind, Push, check=check_push) for kind in KINDS),
     ),
-    capabilities=Capabilities(transports=frozenset({Transport.WEBHOOK, Transport.REST})),
-    grant_keys=frozenset({"match_key"}),
+    capabilities=Capabilities(
+        transports=frozenset({Transport.WEBHOOK, Transport.REST}),
+        resume=Resume.NONE,
+        order=Order.STREAM,
+        resign_on_retry=False,
+    ),
+    credentials=(
+        CredentialField("project_key", Form.DIGITS, Keep.PLAIN, lookup=True, prefix="RS_P_", permanent=True),
+        CredentialField("api_key", Form.HEX32, Keep.HASHED, prefix="RS5:"),
+    ),
+    grant_keys=frozenset({GRANT}),
+    webhook=WEBHOOKS,
+    http="touchline.feeds.roanuz.http",
+    snapshot=MatchFold(),
+    sandbox=SANDBOX,
 )

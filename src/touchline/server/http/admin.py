@@ -6,24 +6,21 @@ tokens at once (``sessions`` looks again whenever the directory changes).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
 
-from touchline.errors import AlreadyExists, NotFound
 from touchline.feeds.base import Answered, Feed, Operation, Parameter
 from touchline.log.entries import Key, Partner
-from touchline.server.http.access import require
+from touchline.server.http.access import admin_operation, refusal
 from touchline.server.hub import Hub
 from touchline.wire import rfc3339
-from touchline.wire.http import HttpRequest, HttpResponse, json_response, problem
+from touchline.wire.http import HttpRequest, HttpResponse, json_response
 
 _PARTNERS: Final = "/hub/v1/partners"
 _KEYS: Final = "/hub/v1/keys"
-_PROBLEM: Final = "application/problem+json"
-
-Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class NewPartner(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,80 +70,34 @@ class Admin:
         partner = Answered("the partner", {"type": "object"})
         minted = Answered("credentials, shown this once", Minted)
         one = _PARTNERS + "/{name}"
+        declare = partial(admin_operation, self._hub)
         return [
-            self._operation("POST", _PARTNERS, "add_partner", "Give a partner access to a feed", self._add, NewPartner,
-                            answers={201: minted, 409: _refusal("the partner has this feed already")}),
-            self._operation("GET", _PARTNERS, "list_partners", "List partners", self._list,
-                            answers={200: Answered("all partners", {"type": "object"})}),
-            self._operation("GET", one, "show_partner", "Show a partner", self._show, parameters=(name,),
-                            answers={200: partner}),
-            self._operation("DELETE", one, "remove_partner", "Remove a partner for good", self._remove,
-                            parameters=(name,), answers={204: Answered("removed")}),
-            self._operation("POST", one + "/suspend", "suspend_partner", "Suspend a partner", self._suspend,
-                            parameters=(name,), answers={200: partner}),
-            self._operation("POST", one + "/resume", "resume_partner", "End a suspension", self._resume,
-                            parameters=(name,), answers={200: partner}),
-            self._operation("PUT", one + "/feeds/{feed}", "grant", "Set grants and options", self._grant, Rights,
-                            parameters=(name, feed), answers={200: partner}),
-            self._operation("DELETE", one + "/feeds/{feed}", "remove_feed", "Take a feed from a partner",
-                            self._remove_feed, parameters=(name, feed), answers={204: Answered("removed")}),
-            self._operation("POST", one + "/feeds/{feed}/rotate", "rotate", "Replace a partner's credentials",
-                            self._rotate, parameters=(name, feed), answers={200: minted}),
-            self._operation("POST", _KEYS, "create_key", "Create a key", self._create_key, NewKey,
-                            answers={201: Answered("the key, shown this once", {"type": "object"}),
-                                     409: _refusal("an unrevoked key has this name")}),
-            self._operation("GET", _KEYS, "list_keys", "List keys", self._list_keys,
-                            answers={200: Answered("all keys", {"type": "object"})}),
-            self._operation("DELETE", _KEYS + "/{id}", "revoke_key", "Revoke a key", self._revoke_key,
-                            parameters=(key,), answers={204: Answered("revoked")}),
+            declare("POST", _PARTNERS, "add_partner", "Give a partner access to a feed", self._add, NewPartner,
+                    answers={201: minted, 409: refusal("the partner has this feed already")}),
+            declare("GET", _PARTNERS, "list_partners", "List partners", self._list,
+                    answers={200: Answered("all partners", {"type": "object"})}),
+            declare("GET", one, "show_partner", "Show a partner", self._show, parameters=(name,),
+                    answers={200: partner}),
+            declare("DELETE", one, "remove_partner", "Remove a partner for good", self._remove,
+                    parameters=(name,), answers={204: Answered("removed")}),
+            declare("POST", one + "/suspend", "suspend_partner", "Suspend a partner", self._suspend,
+                    parameters=(name,), answers={200: partner}),
+            declare("POST", one + "/resume", "resume_partner", "End a suspension", self._resume,
+                    parameters=(name,), answers={200: partner}),
+            declare("PUT", one + "/feeds/{feed}", "grant", "Set grants and options", self._grant, Rights,
+                    parameters=(name, feed), answers={200: partner}),
+            declare("DELETE", one + "/feeds/{feed}", "remove_feed", "Take a feed from a partner",
+                    self._remove_feed, parameters=(name, feed), answers={204: Answered("removed")}),
+            declare("POST", one + "/feeds/{feed}/rotate", "rotate", "Replace a partner's credentials",
+                    self._rotate, parameters=(name, feed), answers={200: minted}),
+            declare("POST", _KEYS, "create_key", "Create a key", self._create_key, NewKey,
+                    answers={201: Answered("the key, shown this once", {"type": "object"}),
+                             409: refusal("an unrevoked key has this name")}),
+            declare("GET", _KEYS, "list_keys", "List keys", self._list_keys,
+                    answers={200: Answered("all keys", {"type": "object"})}),
+            declare("DELETE", _KEYS + "/{id}", "revoke_key", "Revoke a key", self._revoke_key,
+                    parameters=(key,), answers={204: Answered("revoked")}),
         ]  # fmt: skip
-
-    def _operation(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        summary: str,
-        handler: Handler,
-        body: type[Any] | None = None,
-        *,
-        parameters: tuple[Parameter, ...] = (),
-        answers: Mapping[int, Answered],
-    ) -> Operation:
-        """An operation for admins: the key is checked first, and the directory's errors become answers."""
-
-        async def guarded(request: HttpRequest) -> HttpResponse:
-            key = require(self._hub, request, "admin")
-            if isinstance(key, HttpResponse):
-                return key
-            try:
-                return await handler(request)
-            except NotFound as error:
-                return problem(404, "Not Found", str(error))
-            except AlreadyExists as error:
-                return problem(409, "Conflict", str(error))
-            except RecursionError:
-                return problem(400, "Bad Request", "the JSON is nested too deeply")
-            except (msgspec.MsgspecError, ValueError) as error:
-                return problem(400, "Bad Request", str(error))
-
-        described = dict(answers)
-        described[401] = _refusal("no good key")
-        described[403] = _refusal("not an admin's key")
-        described[429] = _refusal("too many failed logins")
-        described[503] = _refusal("the directory cannot be written now")
-        if body is not None:
-            described[400] = _refusal("the body is wrong")
-            described[413] = _refusal("the body is too large")
-        if parameters:
-            described.setdefault(404, _refusal("there is none of that name"))
-            described.setdefault(400, _refusal("a parameter is wrong"))
-        reference = None
-        if body is not None:
-            reference = {"required": True, "content": {"application/json": {"schema": body}}}
-        return Operation(
-            method, path, name, summary, guarded, parameters, reference, described, "adminKey", "administration"
-        )
 
     def _feed(self, name: str, grants: Mapping[str, list[str]], options: Mapping[str, str]) -> Feed:
         """The feed of that name, when the grants and options are its own. Raises ValueError."""
@@ -264,7 +215,3 @@ def _key(key: Key) -> dict[str, Any]:
         "created_at": rfc3339.encode(key.created_at),
         "revoked_at": None if key.revoked_at is None else rfc3339.encode(key.revoked_at),
     }
-
-
-def _refusal(description: str) -> Answered:
-    return Answered(description, media_type=_PROBLEM)

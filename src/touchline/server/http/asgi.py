@@ -63,7 +63,7 @@ class Application:
             self._cors = CORSMiddleware(
                 self._http,
                 allow_origins=origins,
-                allow_methods=["GET", "POST", "PUT", "DELETE"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
                 expose_headers=["touchline-position", "touchline-more", "retry-after"],
             )

@@ -1,0 +1,101 @@
+"""Runs a webhook receiver on uvicorn (``touchline[cli]``): one listener, an orderly end. Not imported by the SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from touchline.errors import ConfigError
+
+DRAIN_SECONDS: Final = 5
+"""For messages that are being handled when it ends."""
+_KEEP_ALIVE_SECONDS: Final = 75
+_CONNECTIONS: Final = 512
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers, which are the program's."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Nothing is captured here."""
+        return nullcontext()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket (port 0: any); what comes before ``serve`` waits in it.
+
+    Raises:
+        ConfigError: the port is taken, or the address is not one of this machine's.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            # As servers do: a port whose last owner has just gone is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as problem:
+        words = f"cannot listen on {host}:{port}: {problem.strerror or problem}"
+        raise ConfigError(f"{words}; choose another --port or --host") from None
+    return listener
+
+
+async def serve(
+    app: Any,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    *,
+    announce: Callable[[], None] | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+) -> None:
+    """Serve the ASGI application until ``stop`` is set; what is being handled then is finished and answered.
+
+    ``announce`` is called once nothing can go wrong any more.
+
+    Raises:
+        ConfigError: certificate and key are no good.
+    """
+    settings = uvicorn.Config(
+        app,
+        interface="asgi3",
+        ws="none",
+        lifespan="on",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
+    )
+    try:
+        settings.load()
+    except (OSError, ValueError) as problem:  # ssl.SSLError is an OSError
+        listener.close()
+        raise ConfigError(f"cannot use {tls_cert} with its key: {problem}") from None
+    if announce is not None:
+        announce()
+    server = _Server(settings)
+    serving = asyncio.create_task(server.serve([listener]))
+    serving.add_done_callback(lambda _: stop.set())
+    try:
+        await stop.wait()
+    finally:
+        server.should_exit = True
+        await serving

@@ -1,0 +1,25 @@
+"""Insights about what the other feeds' sandboxes play, written as they happen: seeded, pure, and adding up.
+
+``basketball`` and ``hockey`` watch a game by its published events (they know the JSON, not the feed), ``scribe`` builds
+the insight object, ``wording`` has the sentences in five languages, ``writer`` is the deriver that ties them together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from touchline.feeds.base import SandboxSurface
+from touchline.feeds.insights.sandbox.writer import Writer
+
+SANDBOX: Final = SandboxSurface(
+    simulate=None,
+    derive=Writer,
+    subject="nba/scoring/en",
+    description="insights about the sandbox's basketball and hockey games: every score in five languages, season"
+    " highs, and milestones such as a hat trick",
+    topics=tuple(
+        f"{league}/{rest}" for league in ("nba", "nhl") for rest in ("scoring/*", "highs/en", "milestones/en")
+    ),
+)
+
+__all__ = ["SANDBOX"]

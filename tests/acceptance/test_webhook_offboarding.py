@@ -1,0 +1,148 @@
+"""Partners that go, and a hub that is told to stop, while deliveries are under way."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import pytest
+
+from .hockey import numbers, sheet
+from .hubs import LOOPBACK, Hub, wait_for
+from .receivers import Reception, Reply, segments
+
+LIMIT_SECONDS = 5.0
+PACE_SECONDS = 0.02
+GAMES = (1, 2, 3)
+MOST_IN_FLIGHT = 32
+
+
+class Season:
+    """Publishes scoresheets all the time, of three games in turn, and knows what it has published."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.numbers = 0
+        """of each game so many are published"""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def _run(self) -> None:
+        for number in itertools.count(1):
+            self._hub.publish(*(sheet(game, number) for game in GAMES))
+            self.numbers = number
+            if self._stop.wait(PACE_SECONDS):
+                return
+
+    def end(self) -> None:
+        """No more."""
+        self._stop.set()
+        self._thread.join(20)
+
+
+@pytest.fixture
+def reception() -> Iterator[Reception]:
+    """Where they arrive."""
+    with Reception() as opened:
+        yield opened
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("verb", ["suspend", "remove"])
+def test_a_partner_that_goes_gets_nothing_within_five_seconds_and_its_neighbour_misses_nothing(
+    make_hub: Callable[..., Hub], reception: Reception, verb: str
+) -> None:
+    hub = make_hub(*LOOPBACK)
+    for name in ("leaver", "neighbour"):
+        hub.add_partner(name, "hisports")
+    leaver = hub.add_endpoint("leaver", reception.url("leaver"), "hisports", "*")
+    slow = hub.add_endpoint("leaver", reception.url("slow"), "hisports", "*")
+    hub.add_endpoint("neighbour", reception.url("neighbour"), "hisports", "*")
+
+    async def linger(_: object) -> Reply:
+        await asyncio.sleep(0.3)
+        return Reply(503)
+
+    reception.behave["slow"] = linger  # a webhook is in flight, or waits for its next try, all the time
+    with Season(hub) as season:
+        reception.reached("leaver", 12)
+        reception.reached("slow", 2)
+        done = hub.command("partner", verb, "leaver", "--json")
+        assert done.code == 0, done
+        ended = time.monotonic()
+        published = season.numbers
+        wait_for(lambda: time.monotonic() > ended + LIMIT_SECONDS, "five seconds", LIMIT_SECONDS + 1)
+        quiet = {name: len(reception.at(name)) for name in ("leaver", "slow")}
+        wait_for(lambda: season.numbers > published + 30, "the season goes on")
+        assert {name: len(reception.at(name)) for name in quiet} == quiet
+        season.end()
+    last = season.numbers
+    got = reception.reached("neighbour", 3 * last)
+    assert [numbers(got, game) for game in GAMES] == [list(range(1, last + 1))] * 3
+    assert max(numbers(reception.at("leaver"), 1)) < last - 20
+
+    hub.restart()
+    hub.publish(*(sheet(game, last + 1) for game in GAMES))
+    got = reception.reached("neighbour", 3 * (last + 1))
+    assert [numbers(got, game) for game in GAMES] == [list(range(1, last + 2))] * 3
+    assert {name: len(reception.at(name)) for name in quiet} == quiet
+
+    if verb == "suspend":
+        assert hub.endpoint_report(leaver.id)["state"] == "suspended"
+        reception.behave.clear()
+        assert hub.command("partner", "resume", "leaver", "--json").code == 0
+        got = reception.until("leaver", lambda got: numbers(got, 3)[-1:] == [last + 1], "it catches up")
+        assert [sorted(set(numbers(got, game))) for game in GAMES] == [list(range(1, last + 2))] * 3
+    else:
+        for endpoint in (leaver, slow):
+            assert hub.command("endpoint", "show", endpoint.id, "--json").code == 1
+        hub.add_partner("leaver", "hisports")  # another one of the same name inherits nothing
+        hub.publish(sheet(1, last + 2))
+        assert numbers(reception.reached("neighbour", 3 * (last + 1) + 1), 1)[-1] == last + 2
+        assert {name: len(reception.at(name)) for name in quiet} == quiet
+
+
+@pytest.mark.timeout(60)
+def test_sigterm_with_deliveries_in_flight_loses_nothing(make_hub: Callable[..., Hub], reception: Reception) -> None:
+    hub = make_hub(*LOOPBACK)
+    hub.add_partner("league", "hisports")
+    hub.add_partner("app", "hub", grants={"feed": ["hisports"]})
+    endpoints = [
+        hub.add_endpoint("league", reception.url("league"), "hisports", "*"),
+        hub.add_endpoint("app", reception.url("app"), "hub", "*"),
+    ]
+    count = 60
+    hub.publish(*(sheet(game, number) for number in range(1, count + 1) for game in GAMES))
+    for least in (30, 120):
+        reception.until("app", lambda got, least=least: len(got) >= least, f"{least} requests")  # type: ignore[misc]
+        assert hub.terminate() == 0
+        reception.mark()
+        hub.start()
+    reception.until("league", lambda got: all(count in numbers(got, game) for game in GAMES), "the end")
+    reception.until("app", lambda got: {(one.json["id"]) for one in got} >= {f"sheet-{g}-{count}" for g in GAMES}, "it")
+    for endpoint in endpoints:
+        wait_for(lambda one=endpoint: hub.endpoint_report(one.id)["backlog"] == 0, "all is answered")  # type: ignore[misc]
+        assert hub.dead_letters(endpoint.id) == []
+    for game in GAMES:
+        for index, life in enumerate(lives := segments(reception.at("league"))):
+            own = numbers(life, game)
+            assert own == list(range(own[0], own[0] + len(own))) if own else True
+            if index and own:
+                before = [one for earlier in lives[:index] for one in numbers(earlier, game)]
+                assert 0 <= max(before, default=0) + 1 - own[0] <= MOST_IN_FLIGHT
+        assert set(numbers(reception.at("league"), game)) == set(range(1, count + 1))
+    app = reception.at("app")
+    assert len({one.json["id"] for one in app}) == 3 * count
+    assert len({(one.json["id"], one.headers["webhook-id"], one.body) for one in app}) == 3 * count
+    assert len(app) - 3 * count <= 2 * MOST_IN_FLIGHT
