@@ -201,12 +201,17 @@ class Reception:
             await reader.read()  # until the other side gives up
             return False
         if reply.status == DRIP:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+            # With a length: without one the end of the connection would be the end of a good answer.
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
             gone = asyncio.ensure_future(reader.read())
-            while not gone.done():
-                writer.write(b".")
-                await writer.drain()
-                await asyncio.wait({gone}, timeout=1)
+            try:
+                while not gone.done():
+                    writer.write(b".")
+                    await writer.drain()
+                    await asyncio.wait({gone}, timeout=1)
+            finally:
+                gone.cancel()
+                await asyncio.gather(gone, return_exceptions=True)
             return False
         lines = [f"HTTP/1.1 {reply.status} Whatever", f"Content-Length: {len(reply.body)}"]
         lines += [f"{name}: {value}" for name, value in reply.headers]

@@ -19,6 +19,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from touchline.feeds import registry
+
 from .hubs import ROOT, TOUCHLINE, clean_environment, free_port, wait_for
 
 
@@ -118,6 +120,20 @@ def paste(command: str) -> str:
     return done.stdout.decode()
 
 
+def bounded(command: str) -> str:
+    """The command as pasted, but ended after five messages instead of by Ctrl-C; and at a port that is surely free."""
+    if " tail " in command:
+        return command + " --count 5"
+    port = str(free_port())
+    return command.replace(" listen hub ", " listen hub --count 5 ").replace("9000", port).replace(" -F ", " ")
+
+
+def taken(data: Path) -> list[bytes]:
+    """What the sample receiver has written."""
+    path = data / "receiver.log"
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
 @pytest.mark.timeout(100)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
 def test_the_printed_commands_work_as_pasted(demo: Callable[..., Demo], tmp_path: Path) -> None:
@@ -132,13 +148,14 @@ def test_the_printed_commands_work_as_pasted(demo: Callable[..., Demo], tmp_path
     }
     assert len(commands) >= 5, running.said()
 
+    wait_for(lambda: b" hub " in b"".join(taken(data)), "the sample receiver takes something", 30)
     for title, command in commands.items():
         tails = " tail " in command
-        printed = paste(command + " --count 5" if tails else command)
-        if tails:
-            assert len(printed.splitlines()) == 5, (title, printed)
+        printed = paste(bounded(command))
+        if tails or " listen " in command:
+            assert len(printed.splitlines()) >= 5, (title, printed)
         elif command.startswith("curl"):
-            assert isinstance(msgspec.json.decode(printed), dict), (title, printed)
+            assert isinstance(msgspec.json.decode(printed), dict | list), (title, printed)
             assert '"status":4' not in printed, (title, printed)
         else:
             assert printed.strip(), title
@@ -147,7 +164,7 @@ def test_the_printed_commands_work_as_pasted(demo: Callable[..., Demo], tmp_path
     assert msgspec.json.decode(paste(published))["accepted"] == 1  # a second paste is a second event
 
     tail = next(command for command in commands.values() if "tail shottracker" in command)
-    live = [msgspec.json.decode(line) for line in paste(f"{tail} --count 40 --json").splitlines()]
+    live = [msgspec.json.decode(line) for line in paste(f"{tail} --count 400 --json").splitlines()]
     assert {frame["type"] for frame in live} == {"data"}
     assert {"location"} < {frame["source"] for frame in live}
 
@@ -155,10 +172,47 @@ def test_the_printed_commands_work_as_pasted(demo: Callable[..., Demo], tmp_path
     assert len(children) >= 2  # the demo and its hub
     assert running.end() == 0, running.said()
     assert "Traceback" not in running.said()
+    assert re.search(r"the sample receiver took .*\d+ of hub", "".join(running.err)), running.said()
     wait_for(lambda: not processes_of(data), "no child is left")
     log = (data / "hub.log").read_text()
     assert "Traceback" not in log, log
     assert " ERROR " not in log, log
+
+
+@pytest.mark.timeout(100)
+def test_the_sample_receiver_takes_what_every_feed_pushes(demo: Callable[..., Demo], tmp_path: Path) -> None:
+    data = tmp_path / "demo"
+    running = demo("--data", data, "--port", str(free_port()), "--speed", "20", "--json")
+    running.wait_for_line('"commands"')
+    shown = msgspec.json.decode(running.out[0])
+    pushed = {feed.name for feed in registry.feeds().values() if feed.webhook is not None}
+    assert set(shown["endpoints"]) == pushed
+
+    def have_come() -> set[str]:
+        lines = [line.decode().split() for line in taken(data)]
+        return {words[1] for words in lines if words[2] != "--" and words[2].partition(".")[0] == words[1]} | {
+            "hub" for words in lines if words[1] == "hub"
+        }
+
+    wait_for(lambda: have_come() >= pushed, f"all of {pushed}", 50)
+    own = {one["name"]: one["command"] for one in shown["commands"] if one["name"].endswith("_rest")}
+    assert {name.removesuffix("_rest") for name in own} == pushed - {"hub"}
+    assert "results" in msgspec.json.decode(paste(own["insights_rest"]))
+    assert "goals" in msgspec.json.decode(paste(own["hisports_rest"]))
+    assert "over" in msgspec.json.decode(paste(own["roanuz_rest"]))["data"]
+    refused = [line for line in taken(data) if b"-- refused" in line or b"-- failed" in line or b"-- duplicate" in line]
+    assert refused == []
+    listed = next(one["command"] for one in shown["commands"] if one["name"] == "endpoints")
+    endpoints = msgspec.json.decode(paste(listed + " --json"))["endpoints"]
+    assert {one["feed"] for one in endpoints} == pushed
+    for one in endpoints:
+        assert (one["state"], one["dead_letters"], one["failed"]) == ("active", 0, 0), one
+        assert one["delivered"] > 0, one
+    assert running.end() == 0, running.said()
+    log = (data / "hub.log").read_text()
+    assert " ERROR " not in log, log
+    for secret in msgspec.json.decode((data / "endpoints.json").read_bytes()):
+        assert secret["secret"] not in log + running.said() + (data / "receiver.log").read_text()
 
 
 def test_a_second_demo_finds_its_partners_and_a_busy_port_is_passed_over(
@@ -178,6 +232,10 @@ def test_a_second_demo_finds_its_partners_and_a_busy_port_is_passed_over(
     assert re.search(rf"port {port} is busy; taking \d+", "".join(second.err)), second.said()
     assert after["url"] != before["url"]
     assert after["partners"] == before["partners"]
+    assert after["endpoints"] == before["endpoints"]
+    ids = [one["endpoint"] for one in msgspec.json.decode((data / "endpoints.json").read_bytes())]
+    listed = next(one["command"] for one in after["commands"] if one["name"] == "endpoints")
+    assert sorted(one["endpoint"] for one in msgspec.json.decode(paste(listed + " --json"))["endpoints"]) == sorted(ids)
     paste(next(one["command"] for one in after["commands"] if one["name"] == "tail_shottracker") + " --count 1")
     assert second.end() == 0, second.said()
     wait_for(lambda: not processes_of(data), "no child is left")

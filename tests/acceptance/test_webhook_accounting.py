@@ -262,9 +262,9 @@ def check_broken(
 
 def mend(hub: Hub, reception: Reception, receivers: Sequence[Receiver]) -> None:
     """They work from now on, and the operator says so."""
-    reception.behave.clear()
     reception.shut()
     reception.mark()
+    reception.behave.clear()
     reception.open()
     for one in receivers:
         hub.admin("POST", f"/hub/v1/endpoints/{one.endpoint.id}/resume")

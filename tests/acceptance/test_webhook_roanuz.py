@@ -224,9 +224,9 @@ def test_a_subscription_holds_over_a_kill(hub: Hub, tmp_path: Path) -> None:
     [
         ({"match": "no_such_match"}, 400, "A-400-0"),
         ({"token": "v5sRS_P_0s0"}, 401, "A-401-0"),
-        ({"key": "RS_P_0000000000000000000"}, 400, "A-400-2"),
+        ({"key": "RS_P_0000000000000000000"}, 401, "A-401-0"),
     ],
-    ids=["unknown match", "wrong token", "wrong project"],
+    ids=["unknown match", "wrong token", "token of another project"],
 )
 def test_the_provider_s_script_prints_the_provider_s_errors(
     hub: Hub, change: dict[str, str], status: int, code: str

@@ -336,7 +336,7 @@ class World:
 
     async def settle(self) -> None:
         """Everything that is due now."""
-        for _ in range(1_000_000):
+        for _ in range(30_000):
             if self.soon:
                 soon, self.soon[:] = list(self.soon), []
                 for callback in soon:

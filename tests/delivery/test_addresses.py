@@ -98,7 +98,7 @@ def test_never_less_strict_than_the_standard_library(address: IPv4Address | IPv6
     if refusal(address, ()) is None and not (isinstance(address, IPv6Address) and str(address).startswith("64:ff9b:")):
         plain = getattr(address, "ipv4_mapped", None) or address
         assert plain.is_global
-        assert not (plain.is_multicast or plain.is_reserved or plain.is_unspecified or plain.is_link_local)
+        assert not any((plain.is_multicast, plain.is_reserved, plain.is_unspecified, plain.is_link_local))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from receivers import Receiver
-from touchline.delivery.courier import client as client_module
+from touchline.delivery.courier import driver as driver_module
 from touchline.delivery.courier.client import WebhookClient
 from touchline.delivery.courier.transport import Post, Reply, Trouble
 from touchline.delivery.courier.watching import EpollWatch, LoopWatch
@@ -33,7 +33,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(params=[EpollWatch, LoopWatch])
 async def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WebhookClient]:
-    monkeypatch.setattr(client_module, "watch", request.param)
+    monkeypatch.setattr(driver_module, "watch", request.param)
     made = WebhookClient(LOOPBACK)
     yield made
     await made.close()

@@ -97,7 +97,7 @@ def test_both_secrets_are_good_during_a_rotation(hub: Hub, client: HubClient, re
     (first,) = receiver.wait_for(1)
     for secret in (made["secret"], new):
         assert verified(first, secret)["id"] == "a"
-    client.endpoints.update(made["endpoint"], options={"signature": "ed25519"})
+    assert client.endpoints.update(made["endpoint"], options={"signature": "ed25519"})["secret"].startswith("whpk_")
     public = client.endpoints.rotate_secret(made["endpoint"], "0s")
     publish(hub, "b")
     second = receiver.wait_for(2)[1]
@@ -185,6 +185,54 @@ def test_what_is_gone_receives_no_more(hub: Hub, client: HubClient, receiver: Re
     assert client.endpoints.all() == []
     with pytest.raises(HubRefused, match="404"):
         client.endpoints.show(gone)
+
+
+def test_changes_while_requests_are_under_way(hub: Hub, client: HubClient, receiver: Receiver) -> None:
+    """FAULTS 13: paused, changed, rotated twice and removed, with a backlog and a request that nobody answers."""
+    receiver.turn("slow", "never")
+    options = {"timeout_seconds": "0.5"}
+    made = client.endpoints.add("acme", receiver.url("slow"), "hub", topics=["roanuz.*"], options=options)
+    name = made["endpoint"]
+    publish(hub, "a", "b", "c")
+    receiver.wait_for(1, "slow")
+    client.endpoints.pause(name)
+    secrets = [made["secret"], client.endpoints.rotate_secret(name), client.endpoints.rotate_secret(name)]
+    client.endpoints.update(name, url=receiver.url("ok"))
+    assert client.endpoints.show(name)["status"] == "paused", "another address does not end a pause"
+    client.endpoints.resume(name)
+    wait_for(lambda: client.endpoints.show(name)["delivered"] == 3, "all three")
+    good = [one for one in receiver.seen if one.target == "/ok"]
+    assert ids(good) == ["a", "b", "c"]
+    for one in good:
+        for secret in secrets:
+            verified(one, secret)
+    client.endpoints.update(name, url=receiver.url("slow"))
+    publish(hub, "d")
+    receiver.wait_for(2, "slow")
+    client.endpoints.remove(name)
+    publish(hub, "e")
+    assert client.endpoints.all() == []
+    assert len(receiver.wait_for(2, "slow")) == 2
+
+
+def test_what_is_refused_is_not_stored(hub: Hub, client: HubClient) -> None:
+    for url, words in (
+        ("http://10.1.2.3/", "allow_network"),
+        ("http://0x0a010203/", "allow_network"),
+        ("http://[fd00::1]/", "allow_network"),
+        ("http://a.example/ x", "spaces"),
+    ):
+        with pytest.raises(HubRefused, match=words):
+            client.endpoints.add("acme", url, "hub")
+    for options in ({"header.Content-Length": "5"}, {"header.X": "a\nb"}, {"header.X\n": "a"}, {"nope": "1"}):
+        with pytest.raises(HubRefused, match="option"):
+            client.endpoints.add("acme", "https://a.example/", "hub", options=options)
+    hub.partner("shots", "shottracker")
+    with pytest.raises(HubRefused, match="not delivered by webhooks"):
+        client.endpoints.add("shots", "https://a.example/", "shottracker")
+    with pytest.raises(HubRefused, match="404"):
+        client.endpoints.add("nobody", "https://a.example/", "hub")
+    assert client.endpoints.all() == []
 
 
 def test_the_commands(

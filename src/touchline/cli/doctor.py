@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -90,6 +90,7 @@ class Status(msgspec.Struct, frozen=True):
     wall_ns: int | None = None
     log: LogStatus = LogStatus()
     open_files: FilesStatus = FilesStatus()
+    endpoints: dict[str, int] = {}
     request: RequestStatus = RequestStatus()
     warnings: tuple[str, ...] = ()
 
@@ -166,9 +167,20 @@ def check_settings(config: Path | None) -> Check:
 def judge(status: Status, url: str, here_ns: int) -> list[Check]:
     """All that can be said from the hub's status; ``here_ns`` is our wall time when the hub answered."""
     checks = [judge_log(status.log), judge_disk(status.log), judge_files(status.open_files)]
-    checks += [judge_clock(status.wall_ns, here_ns), judge_host(status, url)]
+    checks += [judge_clock(status.wall_ns, here_ns), judge_host(status, url), judge_endpoints(status.endpoints)]
     checks += [Check("hub", "warn", warning) for warning in status.warnings]
     return checks
+
+
+def judge_endpoints(states: Mapping[str, int]) -> Check:
+    """Whether webhook endpoints receive what they are owed."""
+    if not states:
+        return Check("endpoints", "ok", "no webhook endpoints")
+    detail = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    if states.get("failing") or states.get("disabled"):
+        advice = "'touchline endpoint list' names them, 'touchline endpoint attempts ID' says what they answered"
+        return Check("endpoints", "warn", detail, advice)
+    return Check("endpoints", "ok", detail)
 
 
 def judge_log(log: LogStatus) -> Check:

@@ -160,6 +160,8 @@ def update(
             endpoint, url=address, topics=topic, label=label, options=options or None, resubscribe=resubscribe
         )
     _endpoint(found, as_json)
+    if not as_json and "secret" in found:
+        say(f"new secret: {found['secret']}")
 
 
 @app.command("pause")

@@ -251,9 +251,9 @@ class Printer:
             payload = received.payload
             write_line(msgspec.json.format(payload, indent=-1) if b"\n" in payload or b"\r" in payload else payload)
             return
-        text = plain(" ".join(received.payload.decode("utf-8", "replace").split("\n")))
         for event in received.events:
             head = f"{plain(event.type)} {plain(event.subject)} "
+            text = plain(" ".join(event.data.decode("utf-8", "replace").splitlines()))
             if sys.stdout.isatty():
                 line = Text.assemble((head, "bold cyan"), text)
                 self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)

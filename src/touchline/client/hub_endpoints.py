@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 _ENDPOINTS: Final = "/hub/v1/endpoints"
-_PAGE: Final = 500
+_PAGE: Final = 100
 
 Document = dict[str, Any]
 

@@ -104,7 +104,7 @@ class SampleReceiver:
         def handle(received: Received) -> None:
             for event in received.events:
                 self.counts[name] += 1
-                self._write(f"{name:<10} {event.type} {event.subject} {received.payload.decode('utf-8', 'replace')}")
+                self._write(f"{name:<10} {event.type} {event.subject} {event.data.decode('utf-8', 'replace')}")
 
         return handle
 

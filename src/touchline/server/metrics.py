@@ -43,6 +43,7 @@ class Metrics:
             ["feed", "status"],
             registry=self.registry,
         )
+        self.endpoints = Gauge("touchline_endpoints", "Webhook endpoints by state", ["state"], registry=self.registry)
         self._gauges: dict[str, Gauge] = {}
 
     def gauge(self, name: str, help_text: str, value: float) -> None:

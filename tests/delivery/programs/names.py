@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from receivers import Receiver
-from touchline.delivery.courier import client as client_module
+from touchline.delivery.courier import handle as handle_module
 from touchline.delivery.courier.client import WebhookClient
 from touchline.delivery.courier.transport import Post, Reply
 
@@ -38,12 +38,14 @@ ZONE: dict[str, list[str]] = {
     "nat64.test": ["64:ff9b::7f00:1"],
     "6to4.test": ["2002:7f00:1::"],
     "moving.test": [PUBLIC],
+    "falling.test": [PUBLIC],
     "alias.test": ["loopback.test"],
 }
+SILENT = {"silent.test"}
 
 
 class NameServer(threading.Thread):
-    """Answers from ``ZONE``; ``servfail.test`` fails, ``silent.test`` is never answered, others do not exist."""
+    """Answers from ``ZONE``; ``servfail.test`` fails, those in ``SILENT`` are never answered, others do not exist."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -60,7 +62,7 @@ class NameServer(threading.Thread):
                 at += 1 + query[at]
             name, kind = ".".join(labels).lower(), struct.unpack_from("!H", query, at + 1)[0]
             self.asked.append(name)
-            if name != "silent.test":
+            if name not in SILENT:
                 self._socket.sendto(self._answer(query[: at + 5], name, kind), peer)
 
     def _answer(self, query: bytes, name: str, kind: int) -> bytes:
@@ -106,7 +108,7 @@ async def main() -> dict[str, object]:
             found[name + " connections"] = receiver.connections - before
         found["silent.test"] = told(await ask(client, receiver.url("ok", "silent.test"), 0.4))
         healthy = await asyncio.gather(
-            *(ask(client, receiver.url("ok", "silent.test"), 0.4) for _ in range(10)),
+            *(ask(client, receiver.url("ok", "silent.test"), 0.4) for _ in range(40)),
             ask(client, receiver.url("ok", "public.test")),
         )
         found["beside silence"] = told(healthy[-1])
@@ -116,6 +118,11 @@ async def main() -> dict[str, object]:
         before = receiver.connections
         second = await ask(client, receiver.url("ok", "moving.test"))
         found["moved"] = [told(first), told(second), receiver.connections - before]
+
+        first = await ask(client, receiver.url("close-idle", "falling.test"), 0.4)
+        SILENT.add("falling.test")
+        await asyncio.to_thread(receiver.wait_closed)
+        found["fallen silent"] = [told(first), told(await ask(client, receiver.url("close-idle", "falling.test"), 0.4))]
 
         kept = WebhookClient([ip_network("127.0.0.0/8")])
         found["allowed"] = told(await ask(kept, receiver.url("ok", "loopback.test")))
@@ -138,5 +145,5 @@ if __name__ == "__main__":
         settings.write("nameserver 127.0.0.1\noptions timeout:5 attempts:2\n")
         settings.flush()
         subprocess.run(["mount", "--bind", settings.name, "/etc/resolv.conf"], check=True)
-        client_module._DNS_SECONDS = 0
+        handle_module._DNS_SECONDS = 0
         print(json.dumps(asyncio.run(main())))

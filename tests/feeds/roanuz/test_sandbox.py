@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Final
 
 import msgspec
@@ -130,7 +130,7 @@ def test_the_laws_of_the_game(seed: int) -> None:
         )
         assert set(bowled.values()) == {1}
         bowlers = [over[0]["bowler"]["player_key"] for over in overs.values()]
-        assert all(one != two for one, two in zip(bowlers, bowlers[1:], strict=False))
+        assert all(one != two for one, two in pairwise(bowlers))
         assert max(Counter(bowlers).values()) <= 4
         for number, over in overs.items():
             legal = sum(each["team_score"]["ball_count"] for each in over)

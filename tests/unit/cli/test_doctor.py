@@ -111,6 +111,7 @@ def test_a_hub_behind_a_proxy_that_rewrites_and_does_not_upgrade(
         "files": "warn",
         "clock": "ok",
         "host": "fail",
+        "endpoints": "ok",
         "websocket": "fail",
     }
     assert done.json["ok"] is False
@@ -141,3 +142,12 @@ def test_an_upgrade_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(doctor, "_first_notice", connected)
     assert doctor.check_upgrade(URL, "k", None).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("states", "status"), [({}, "ok"), ({"active": 3}, "ok"), ({"active": 3, "failing": 1}, "warn")]
+)
+def test_doctor_says_when_endpoints_fail(states: dict[str, int], status: str) -> None:
+    check = doctor.judge_endpoints(states)
+    assert check.status == status
+    assert all(state in check.detail for state in states)

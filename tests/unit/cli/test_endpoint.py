@@ -120,9 +120,9 @@ def test_add_prints_what_the_contract_says(endpoints: Endpoints, touchline: Comm
 
 
 def test_list_goes_through_all_pages(endpoints: Endpoints, touchline: Command) -> None:
-    endpoints.answers["GET ?limit=500&partner=acme&feed=hub"] = (200, {"endpoints": [VIEW], "next": "ep_1"})
+    endpoints.answers["GET ?limit=100&partner=acme&feed=hub"] = (200, {"endpoints": [VIEW], "next": "ep_1"})
     other = VIEW | {"endpoint": "ep_2", "backlog": 0, "backlog_is_bound": False, "oldest_undelivered_seconds": None}
-    endpoints.answers["GET ?limit=500&partner=acme&feed=hub&after=ep_1"] = (
+    endpoints.answers["GET ?limit=100&partner=acme&feed=hub&after=ep_1"] = (
         200,
         {"endpoints": [other | {"success_rate": None}]},
     )
@@ -179,6 +179,9 @@ def test_update(endpoints: Endpoints, touchline: Command) -> None:
     )
     assert touchline(*given, "--label", "x").code == 0
     assert endpoints.asked.pop()[2] == {"label": "x"}
+    endpoints.answers["PATCH /ep_1"] = (200, VIEW | {"secret": "whpk_new"})
+    assert touchline(*given, "--option", "signature=ed25519").out.endswith("new secret: whpk_new\n")
+    endpoints.asked.clear()
     for wrong in ((), ("--option", "a=1", "--drop-option", "a"), ("--option", "a")):
         done = touchline(*given, *wrong)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), wrong

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +123,15 @@ def test_the_figures_are_the_ones_of_the_code() -> None:
     from touchline.log.endpoints import MAX_SECRETS
     from touchline.server.http import endpoint_checks, endpoints
 
-    limits: Callable[[str], bool] = lambda words: words in re.sub(r"\s+", " ", TEXT)  # noqa: E731
+    def says(words: str) -> bool:
+        return words in re.sub(r"\s+", " ", TEXT)
+
     ours = CourierLimits()
-    assert limits(f"{endpoints.MAX_ENDPOINTS:,} endpoints a hub")
-    assert limits(f"{endpoint_checks.MAX_TOPICS:,} topics, {endpoint_checks.MAX_OPTIONS} options")
-    assert limits(f"{MAX_SECRETS} secrets in rotation")
-    assert limits(f"last {ours.attempts} attempts and {ours.dead_letters:,} dead letters")
-    assert limits(f"{READ_BYTES // 1024} KiB are read and {KEPT_BYTES // 1024} KiB kept")
-    assert limits(f"{ours.healthy_requests} requests at a time to endpoints that answer and {ours.suspect_requests} to")
-    assert limits(f"the last {receiver.REMEMBERED:,} ids")
-    assert limits(f"at most {receiver.MAX_BODY_BYTES // 1024**2} MiB, {receiver.MAX_REQUESTS} messages")
+    assert says(f"{endpoints.MAX_ENDPOINTS:,} endpoints a hub")
+    assert says(f"{endpoint_checks.MAX_TOPICS:,} topics, {endpoint_checks.MAX_OPTIONS} options")
+    assert says(f"{MAX_SECRETS} secrets in rotation")
+    assert says(f"last {ours.attempts} attempts and {ours.dead_letters:,} dead letters")
+    assert says(f"{READ_BYTES // 1024} KiB are read and {KEPT_BYTES // 1024} KiB kept")
+    assert says(f"{ours.healthy_requests} requests at a time to endpoints that answer and {ours.suspect_requests} to")
+    assert says(f"the last {receiver.REMEMBERED:,} ids")
+    assert says(f"at most {receiver.MAX_BODY_BYTES // 1024**2} MiB, {receiver.MAX_REQUESTS} messages")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class KeepingCourier:
         self.asked.append(("dead_letters", endpoint_id, limit))
         return self.letters[:limit]
 
-    async def redrive(self, endpoint_id: str, offsets: Sequence[int] | None) -> int:
+    async def redrive(self, endpoint_id: str, offsets: Collection[int] | None) -> int:
         self.asked.append(("redrive", endpoint_id, offsets))
         return len(self.letters) if offsets is None else len(offsets)
 

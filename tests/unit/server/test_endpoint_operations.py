@@ -309,11 +309,18 @@ async def test_ed25519_shows_the_public_key_alone(world: World) -> None:
     assert secret.value.startswith("whsk_")
     assert made["secret"] == standard_webhooks.shown(secret.value)
     assert made["secret"].startswith("whpk_")
-    await world.call("update_endpoint", made["endpoint"], {"options": {"signature": None}})
-    answer = document(await world.call("rotate_endpoint_secret", made["endpoint"]))
-    assert answer["secret"].startswith("whsec_")
-    shown = document(await world.call("show_endpoint", made["endpoint"]))["secrets"]
-    assert [one["scheme"] for one in shown] == ["hmac", "ed25519"], "both are signed with until the overlap ends"
+    rotated = document(await world.call("rotate_endpoint_secret", made["endpoint"], {"overlap": "0s"}))
+    assert rotated["secret"].startswith("whpk_")
+    answer = document(await world.call("update_endpoint", made["endpoint"], {"options": {"signature": None}}))
+    assert answer["secret"].startswith("whsec_"), "a key pair cannot sign by HMAC"
+    assert [one["scheme"] for one in answer["secrets"]] == ["hmac", "ed25519"], "both sign until the overlap ends"
+    for options in ({"signature": "hmac"}, {"window": "3"}):
+        answer = document(await world.call("update_endpoint", made["endpoint"], {"options": options}))
+        assert "secret" not in answer
+        assert len(answer["secrets"]) == 2
+    answer = document(await world.call("update_endpoint", made["endpoint"], {"options": {"signature": "ed25519"}}))
+    assert answer["secret"].startswith("whpk_")
+    assert world.hub.endpoints.get(made["endpoint"]).secrets[0].value.startswith("whsk_")
 
 
 async def test_replay_from_a_time_a_duration_and_a_position(world: World) -> None:
@@ -342,7 +349,17 @@ async def test_replay_from_a_time_a_duration_and_a_position(world: World) -> Non
     assert await replay(rfc3339.encode(world.clock.wall_ns())) >= records[8].offset
     assert await replay(position.encode(Position(epoch, third.offset))) == third.offset
     world.courier.asked.clear()
-    for since in ("", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "-2h", "2", "9999-01-01T00:00:00Z", "x" * 9999):
+    for since in (
+        "",
+        "zzzzzzzz-zzzzzzzzzzz",
+        "yesterday",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "-2h",
+        "2",
+        "9999-01-01T00:00:00Z",
+        "x" * 9999,
+    ):
         assert (await world.call("replay_endpoint", name, {"since": since})).status == 400, since
     for token in (Position("zzzzzzzz", 1), Position(epoch, 10**6)):
         answer = await world.call("replay_endpoint", name, {"since": position.encode(token)})
@@ -402,8 +419,8 @@ async def test_tests_attempts_and_dead_letters(world: World) -> None:
     assert len(document(await world.call("list_dead_letters", name, limit="1"))["dead_letters"]) == 1
     world.courier.asked.clear()
     assert document(await world.call("redrive_dead_letters", name)) == {"endpoint": name, "redriven": 2}
-    assert document(await world.call("redrive_dead_letters", name, {"offsets": [7]}))["redriven"] == 1
-    assert world.courier.asked == [("redrive", name, None), ("redrive", name, [7])]
+    assert document(await world.call("redrive_dead_letters", name, {"offsets": [7, 7]}))["redriven"] == 1
+    assert world.courier.asked == [("redrive", name, None), ("redrive", name, {7})]
     for body in ({"offsets": ["7"]}, {"offsets": 7}, [7], {"offset": [7]}):
         assert (await world.call("redrive_dead_letters", name, body)).status == 400
 
@@ -412,6 +429,9 @@ async def test_an_endpoint_that_goes_away_meanwhile(world: World) -> None:
     name = (await world.add())["endpoint"]
     world.courier.gone.add(name)
     assert (await world.call("show_endpoint", name)).status == 404
+    other = (await world.add())["endpoint"]
+    listed = document(await world.call("list_endpoints"))["endpoints"]
+    assert [one["endpoint"] for one in listed] == [other]
 
 
 async def test_partners_take_their_endpoints_with_them(world: World) -> None:

@@ -184,7 +184,7 @@ class Backlog:
 
     def settle(self, lane: Lane) -> None:
         """Put a lane where it belongs: away when it is done, in line when it may go."""
-        if lane.busy:
+        if lane.busy or self.lanes.get(lane.key) is not lane:  # a timer may still know one that was put away
             return
         if lane.is_done:
             self.lanes.pop(lane.key, None)
@@ -261,6 +261,7 @@ class Backlog:
             lane.stale = True
         self.held -= sum(item.size for item in lane.items)
         lane.items.clear()
+        lane.due = None
 
     def is_replay(self, lane: Lane, offset: int) -> bool:
         """Whether a record is sent again on purpose."""

@@ -40,6 +40,8 @@ from touchline.wire.backoff import Uniform
 
 _log: Final = logging.getLogger(__name__)
 
+_EARLY_SECONDS: Final = 0.001
+"""A timer may ring a hair early by the other clock: what is due in a millisecond is due."""
 _BETWEEN_LOOKS: Final = 16
 """After so many requests in a row the clock is read again."""
 
@@ -358,7 +360,7 @@ class Courier(Hooks):
         if self._stopping:
             return
         clock, scheduler, scans = self._clock, self._scheduler, self._scans
-        now = clock.monotonic()
+        now = clock.monotonic() + _EARLY_SECONDS
         deadline = now + self.limits.turn_seconds
         count = 0
         while True:
@@ -376,7 +378,7 @@ class Courier(Hooks):
                 break
             count += 1
             if count % _BETWEEN_LOOKS == 0:
-                now = clock.monotonic()
+                now = clock.monotonic() + _EARLY_SECONDS
                 if now > deadline:
                     self._call_turn()
                     break
@@ -431,10 +433,9 @@ class Courier(Hooks):
 
     def _ring(self) -> None:
         self._timer = None
-        now = self._clock.monotonic()
+        now = self._clock.monotonic() + _EARLY_SECONDS
         alarms = self._alarms
-        # A timer may come a hair early by the other clock; a millisecond must not make it ring twice.
-        while alarms and alarms[0][0] <= now + 0.001:
+        while alarms and alarms[0][0] <= now:
             due, _, line, lane = heapq.heappop(alarms)
             if line.removed:
                 continue

@@ -199,7 +199,7 @@ class Scheduler:
     def overdue(self, now: float) -> None:
         """What has waited for a second for its answer is no longer on the healthy budget."""
         for watched, seconds in ((self._watched, SUSPECT_SECONDS), (self._watched_new, UNPROVEN_SECONDS)):
-            while watched and (watched[0].over or now - watched[0].started >= seconds):
+            while watched and (watched[0].over or now >= watched[0].started + seconds):
                 ticket = watched.popleft()
                 if not ticket.over:
                     self._leave_healthy(ticket)
@@ -209,7 +209,7 @@ class Scheduler:
 
     def next_overdue(self) -> float | None:
         """When the oldest healthy request becomes overdue."""
-        self.overdue(0.0)  # what is over goes
+        self.overdue(float("-inf"))  # what is over goes
         due = [watched[0].started + seconds for watched, seconds in (
             (self._watched, SUSPECT_SECONDS), (self._watched_new, UNPROVEN_SECONDS)) if watched]  # fmt: skip
         return min(due, default=None)

@@ -21,6 +21,7 @@ _GAME: Final = msgspec.json.Decoder(Game)
 _SHEET: Final = msgspec.json.Decoder(Scoresheet)
 _ROW: Final = msgspec.json.Decoder(dict[str, Raw])
 _VALUES: Final = msgspec.json.Decoder()
+_NESTED: Final = (b"{", b"[")
 _JSON: Final = (("content-type", "application/json"),)
 
 
@@ -61,14 +62,14 @@ class GamesApi:
     async def games(self, request: HttpRequest, member: Member) -> HttpResponse:
         """``GET /api/games?filter=``."""
         asked = read_filter(_parameter(request, "filter"))
-        rows = [(_values(state), state) for state in await self._access.games(member)]
+        rows = [(_game_values(state), state) for state in await self._access.games(member)]
         return json_response([Raw(_game_row(state)) for state in _selected(asked, rows)])
 
     async def count(self, request: HttpRequest, member: Member) -> HttpResponse:
         """``GET /api/games/count?where=``."""
         where = read_where(_parameter(request, "where"))
         states = await self._access.games(member)
-        return json_response(Count(sum(where(_values(state)) for state in states)))
+        return json_response(Count(sum(where(_game_values(state)) for state in states)))
 
     async def game(self, request: HttpRequest, member: Member) -> HttpResponse:
         """``GET /api/games/{id}``; of a filter only what changes nothing is taken."""
@@ -105,7 +106,7 @@ class GamesApi:
                 team = _TEAM.decode(raw)
                 if team is not None and id_text(team.id):
                     newest[id_text(team.id)] = raw
-        rows = [(_VALUES.decode(raw), raw) for raw in newest.values()]
+        rows = [(_values(raw), raw) for raw in newest.values()]
         return json_response(_selected(asked, rows))
 
 
@@ -135,10 +136,17 @@ def _sheet(state: GameState) -> bytes:
     return state.scoresheet
 
 
-def _values(state: GameState) -> dict[str, Any]:
-    """A game's row as plain values, for filters."""
-    row: dict[str, Any] = _VALUES.decode(state.game or b"{}")
-    if row.get("number") is None:
+def _values(game: bytes | Raw) -> dict[str, Any]:
+    """A row's plain values, for filters. Objects and arrays, however deep, are there and equal to nothing."""
+    found: dict[str, Any] = {}
+    for name, raw in _ROW.decode(game).items():
+        found[name] = () if bytes(raw)[:1] in _NESTED else _VALUES.decode(raw)
+    return found
+
+
+def _game_values(state: GameState) -> dict[str, Any]:
+    row = _values(state.game or b"{}")
+    if not id_text(row.get("number")):
         row["number"] = id_text(row.get("id"))
     return row
 

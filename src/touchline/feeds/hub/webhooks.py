@@ -37,6 +37,7 @@ SAMPLE_TYPE: Final = "hub.endpoint.test"
 
 _MAX_TEXT: Final = 256
 _CHOICES_KEPT: Final = 4096
+_POSITIONS_KEPT: Final = 4096
 _OURS: Final = ("endpoint", "publisher")
 """first words of the hub's own types, which may be named without their prefix"""
 
@@ -136,8 +137,7 @@ class HubWebhooks:
         """Position, content type, signatures by every secret that is good."""
         body = prepared.body
         if hosting.epoch and prepared.record.offset:
-            token = position_token.encode(Position(hosting.epoch, prepared.record.offset))
-            body = b'%b,"position":"%b"}' % (body[:-1], token.encode())
+            body = body[:-1] + _position(hosting.epoch, prepared.record.offset)
         signed = standard_webhooks.sign(endpoint.secrets, message_id, now.wall_ns // 1_000_000_000, body)
         return Outgoing((("content-type", cloudevents.JSON_TYPE), *signed), body)
 
@@ -164,6 +164,12 @@ class HubWebhooks:
         events = tuple(_event(envelope, now) for envelope in _envelopes(first(headers, "content-type") or "", body))
         detail = f"{events[0].type} of {events[0].subject}" if len(events) == 1 else f"{len(events)} events"
         return Received("event", detail, events, message_id=message_id, payload=body)
+
+
+@lru_cache(_POSITIONS_KEPT)
+def _position(epoch: str, offset: int) -> bytes:
+    """The end of a body: made once for all endpoints that a record goes to."""
+    return b',"position":"%b"}' % position_token.encode(Position(epoch, offset)).encode()
 
 
 def _parts(text: str) -> frozenset[str]:

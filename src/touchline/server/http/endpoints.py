@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from touchline.delivery.courier.report import Attempt, DeadLetter, EndpointReport
-from touchline.errors import PositionGone
+from touchline.errors import NotFound, PositionGone
 from touchline.feeds.base import Answered, Operation, Parameter
 from touchline.log.endpoints import Endpoint
 from touchline.model import Position
 from touchline.server.http.access import admin_operation, refusal
-from touchline.server.http.endpoint_checks import check_endpoint, check_label, check_overlap, seconds_of
+from touchline.server.http.endpoint_checks import check_endpoint, check_label, check_overlap
 from touchline.server.http.endpoint_documents import (
+    DEFAULT_OVERLAP,
     Changes,
     NewEndpoint,
     Redrive,
@@ -31,9 +33,10 @@ from touchline.server.http.endpoint_documents import (
     dead_letter_document,
     endpoint_document,
 )
+from touchline.server.http.endpoint_replay import find_replay_point
 from touchline.server.hub import Hub
 from touchline.wire import position as position_token
-from touchline.wire import rfc3339, standard_webhooks
+from touchline.wire import standard_webhooks
 from touchline.wire.http import HttpRequest, HttpResponse, json_response, problem
 
 _log: Final = logging.getLogger("touchline.endpoints")
@@ -52,7 +55,7 @@ class CourierPort(Protocol):
     async def report(self, endpoint_id: str) -> EndpointReport: ...
     def attempts(self, endpoint_id: str) -> Sequence[Attempt]: ...
     async def dead_letters(self, endpoint_id: str, limit: int) -> Sequence[DeadLetter]: ...
-    async def redrive(self, endpoint_id: str, offsets: Sequence[int] | None) -> int: ...
+    async def redrive(self, endpoint_id: str, offsets: Collection[int] | None) -> int: ...
     async def replay(self, endpoint_id: str, after: int) -> None: ...
     def wake(self, endpoint_id: str) -> None: ...
     async def test(self, endpoint_id: str) -> Attempt: ...
@@ -150,7 +153,11 @@ class EndpointAdmin:
         if after is not None:
             last = self._hub.endpoints.get(after)
             chosen = [one for one in chosen if (one.created_at, one.id) > (last.created_at, last.id)]
-        answer: dict[str, Any] = {"endpoints": [await self._document(one) for one in chosen[:limit]]}
+        documents = []
+        for one in chosen[:limit]:
+            with suppress(NotFound):  # it was removed while the others were asked about
+                documents.append(await self._document(one))
+        answer: dict[str, Any] = {"endpoints": documents}
         if len(chosen) > limit:
             answer["next"] = chosen[limit - 1].id
         return json_response(answer)
@@ -179,6 +186,7 @@ class EndpointAdmin:
             raise ValueError(f"nothing is confirmed on {endpoint.feed}: there is nothing to ask for anew")
         # What was asked for while the options were others ends, where nothing is asked for now.
         ask = () if checked.ask is None and hub.endpoints.subscriptions_of(endpoint.id) else checked.ask
+        secret = await self._fit_secret(endpoint, options)
         endpoint = await hub.endpoints.change(
             endpoint.id,
             url=checked.url,
@@ -189,7 +197,17 @@ class EndpointAdmin:
             again=changes.resubscribe,
         )
         _note("endpoint changed", endpoint)
-        return await self._answer(endpoint)
+        return json_response({**await self._document(endpoint), **secret})
+
+    async def _fit_secret(self, endpoint: Endpoint, options: Mapping[str, str]) -> dict[str, str]:
+        """A key pair cannot sign by HMAC, nor the reverse: where the options now demand the other kind, a new secret,
+        to be shown. The one before stays good for the usual overlap.
+        """
+        if standard_webhooks.scheme_of(endpoint.secrets[0].value) == _scheme(options):
+            return {}
+        secret = _new_secret(options)
+        await self._hub.endpoints.rotate_secret(endpoint.id, secret, check_overlap(DEFAULT_OVERLAP))
+        return {"secret": standard_webhooks.shown(secret)}
 
     async def _remove(self, request: HttpRequest) -> HttpResponse:
         endpoint = self._endpoint(request)
@@ -219,55 +237,17 @@ class EndpointAdmin:
         return await self._answer(endpoint)
 
     async def _replay(self, request: HttpRequest) -> HttpResponse:
-        endpoint = self._endpoint(request)
-        after = await self._after(msgspec.json.decode(request.body, type=Replay).since)
-        if isinstance(after, HttpResponse):
-            return after
+        hub, endpoint = self._hub, self._endpoint(request)
+        since = msgspec.json.decode(request.body, type=Replay).since
         try:
+            after = await find_replay_point(hub, since)
             await self._courier.replay(endpoint.id, after)
-        except PositionGone as error:  # retention went on meanwhile
-            return self._gone(error)
+        except PositionGone as error:
+            view = hub.position(None)
+            return problem(410, "Gone", str(error), reason=error.reason, oldest=view.oldest, head=view.head)
         _note("an endpoint is replayed", endpoint)
-        token = position_token.encode(Position(self._hub.event_log.epoch, after))
+        token = position_token.encode(Position(hub.event_log.epoch, after))
         return json_response({"endpoint": endpoint.id, "after": token})
-
-    async def _after(self, since: str) -> int | HttpResponse:
-        """The offset after which a replay begins; 410 where that would leave records out. Raises ValueError."""
-        hub, now = self._hub, self._hub.clock.wall_ns()
-        seconds = seconds_of("since", since)
-        if seconds is not None:
-            return await self._after_time(now - int(seconds * 1e9))
-        if position_token.is_token(since):
-            view = hub.position(since)
-            if view.gone:
-                return problem(410, "Gone", view.detail, reason=view.gone, oldest=view.oldest, head=view.head)
-            return view.after
-        try:
-            time = rfc3339.parse(since)
-        except ValueError:
-            raise ValueError(
-                f"since {since[:64]!r} is no RFC 3339 time with a zone, no duration such as 2h and no position"
-            ) from None
-        if time > now:
-            raise ValueError(f"since {since[:64]} is in the future")
-        return await self._after_time(time)
-
-    async def _after_time(self, time: int) -> int | HttpResponse:
-        log = self._hub.event_log
-        floor = log.floor
-        if floor:
-            try:
-                page = await log.read(floor, 1)
-            except PositionGone as error:  # retention went on meanwhile
-                return self._gone(error)
-            if not page.records or time <= page.records[0].appended_at:
-                detail = "retention has removed records of that time; the position `oldest` replays what is left"
-                return self._gone(PositionGone("expired", detail))
-        return await log.offset_at(max(time, 0))
-
-    def _gone(self, error: PositionGone) -> HttpResponse:
-        view = self._hub.position(None)
-        return problem(410, "Gone", str(error), reason=error.reason, oldest=view.oldest, head=view.head)
 
     async def _test(self, request: HttpRequest) -> HttpResponse:
         return json_response(attempt_document(await self._courier.test(self._endpoint(request).id)))
@@ -284,7 +264,8 @@ class EndpointAdmin:
 
     async def _redrive(self, request: HttpRequest) -> HttpResponse:
         endpoint = self._endpoint(request)
-        redriven = await self._courier.redrive(endpoint.id, _optional(request, Redrive).offsets)
+        offsets = _optional(request, Redrive).offsets
+        redriven = await self._courier.redrive(endpoint.id, None if offsets is None else frozenset(offsets))
         _note("an endpoint has dead letters redriven", endpoint)
         return json_response({"endpoint": endpoint.id, "redriven": redriven})
 
@@ -302,9 +283,12 @@ class EndpointAdmin:
         return endpoint_document(endpoint, report, subscriptions, hub.event_log.epoch, hub.clock.wall_ns())
 
 
+def _scheme(options: Mapping[str, str]) -> standard_webhooks.Scheme:
+    return "ed25519" if options.get("signature") == "ed25519" else "hmac"
+
+
 def _new_secret(options: Mapping[str, str]) -> str:
-    scheme: standard_webhooks.Scheme = "ed25519" if options.get("signature") == "ed25519" else "hmac"
-    return standard_webhooks.new_secret(scheme, os.urandom)
+    return standard_webhooks.new_secret(_scheme(options), os.urandom)
 
 
 def _merged(options: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:

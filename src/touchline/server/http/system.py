@@ -69,6 +69,10 @@ class System:
     async def _metrics(self, request: HttpRequest) -> HttpResponse:
         del request
         metrics, fanout, log = self._hub.metrics, self._hub.fanout, self._hub.event_log.stats()
+        courier = self._hub.courier.stats
+        metrics.endpoints.clear()
+        for state, count in courier.endpoints.items():
+            metrics.endpoints.labels(state).set(count)
         gauges = {
             "log_records": ("Records in the log", log.records),
             "log_size_bytes": ("Size of the log on disk", log.size_bytes),
@@ -89,6 +93,17 @@ class System:
             "fanout_gaps": ("Sessions that retention overtook", fanout.stats.gaps),
             "fanout_behind": ("Sessions that pull from the log at the moment", fanout.behind()),
             "fanout_readers": ("Sessions that the fan-out serves", len(fanout.readers)),
+            "webhook_attempts": ("Webhook requests that ended since the start", courier.attempts),
+            "webhook_delivered": ("Records delivered to endpoints since the start", courier.delivered),
+            "webhook_failed": ("Attempts that failed since the start", courier.failed),
+            "webhook_deferred": ("Answers that asked for a pause since the start", courier.deferred),
+            "webhook_dead_letters": ("Records given up for an endpoint since the start", courier.dead_lettered),
+            "webhook_redriven": ("Dead letters delivered after all since the start", courier.redriven),
+            "webhook_handshakes": ("Handshakes answered since the start", courier.handshakes),
+            "webhook_expired": ("Offsets that retention took from endpoints since the start", courier.expired),
+            "webhook_faults": ("Records that a feed could not encode since the start", courier.faults),
+            "webhook_in_flight": ("Webhook requests under way", courier.in_flight),
+            "webhook_cursor_writes": ("Writes of endpoints' cursors since the start", courier.cursor_writes),
             "login_failures": ("Failed logins and signatures since the start", self._hub.logins.failures),
             "open_files": ("Open file descriptors", _open_files()),
         }
@@ -133,6 +148,7 @@ class System:
                 "wall_ns": self._hub.clock.wall_ns(),
                 "open_files": {"soft": soft, "hard": hard, "used": _open_files()},
                 "sessions": len(self._sessions),
+                "endpoints": self._hub.courier.stats.endpoints,
                 "base_url": self._hub.public_url,
                 "request": {
                     "host": request.header("host"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from touchline.feeds.base import SandboxSurface
+from touchline.feeds.base import SandboxCommand, SandboxSurface
 from touchline.feeds.hisports.sandbox.game import SUBJECT, simulate
 
 SANDBOX: Final = SandboxSurface(
@@ -18,6 +18,13 @@ SANDBOX: Final = SandboxSurface(
     "overtime or shootout when tied, signatures, and a correction afterwards",
     topics=("*",),
     endpoint_options={"signature": "hmac", "trace": "on"},
+    commands=(
+        SandboxCommand(
+            "rest",
+            "the box score of the hockey game, by HiSports' own REST",
+            "curl -sS -H 'Authorization: API-Key <api_key>' <url>/api/games/<subject>/boxScore",
+        ),
+    ),
 )
 
 __all__ = ["SANDBOX"]

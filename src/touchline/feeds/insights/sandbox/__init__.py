@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from touchline.feeds.base import SandboxSurface
+from touchline.feeds.base import SandboxCommand, SandboxSurface
 from touchline.feeds.insights.sandbox.writer import Writer
 
 SANDBOX: Final = SandboxSurface(
@@ -19,6 +19,14 @@ SANDBOX: Final = SandboxSurface(
     " highs, and milestones such as a hat trick",
     topics=tuple(
         f"{league}/{rest}" for league in ("nba", "nhl") for rest in ("scoring/*", "highs/en", "milestones/en")
+    ),
+    commands=(
+        SandboxCommand(
+            "rest",
+            "the insights so far of the hockey game, by Insights' own REST",
+            # The number that the scribe gives to the game which the hockey sandbox plays.
+            "curl -sS -H 'Authorization: <token>' <url>/insights/v2/nhl/en/scoring/game/sr:match:63320520",
+        ),
     ),
 )
 
