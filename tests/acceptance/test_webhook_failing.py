@@ -46,6 +46,11 @@ def by_command(hub: Hub, *words: str) -> Any:
     return done.json
 
 
+def told_of(hub: Hub, endpoint: str) -> list[str]:
+    """The events of an endpoint, in order."""
+    return [event.type for event in hub.events(feed="hub", subject=endpoint)]
+
+
 def newest(deliveries: list[Delivery]) -> dict[int, int]:
     """What a receiver holds for which the last arrival wins."""
     return dict(map(sheet_of, deliveries))
@@ -184,8 +189,8 @@ def test_who_was_away_for_seconds_gets_everything_in_order_and_nothing_is_given_
         assert [numbers(elsewhere.at("here"), game) for game in GAMES] == [list(range(1, last + 1))] * 3
     assert hub.dead_letters(away.id) == []
     wait_for(lambda: hub.endpoint_report(away.id)["state"] == "active", "it is well again")
-    told = [event.type for event in hub.events(feed="hub", subject=away.id)]
-    assert told == ["hub.endpoint.failing", "hub.endpoint.recovered"]
+    wait_for(lambda: "hub.endpoint.recovered" in told_of(hub, away.id), "it is told")
+    assert told_of(hub, away.id) == ["hub.endpoint.failing", "hub.endpoint.recovered"]
 
 
 def test_410_disables_and_keeps_what_is_owed(hub: Hub, reception: Reception) -> None:
@@ -193,7 +198,8 @@ def test_410_disables_and_keeps_what_is_owed(hub: Hub, reception: Reception) -> 
     endpoint = hub.add_endpoint("league", reception.url("league"), "hisports", "*")
     hub.publish(*(sheet(1, number) for number in range(1, 6)))
     wait_for(lambda: hub.endpoint_report(endpoint.id)["state"] == "disabled", "it is disabled")
-    assert [event.type for event in hub.events(feed="hub", subject=endpoint.id)] == ["hub.endpoint.disabled"]
+    wait_for(lambda: told_of(hub, endpoint.id), "it is told")
+    assert told_of(hub, endpoint.id) == ["hub.endpoint.disabled"]
     reception.behave.clear()
     hub.restart()
     hub.publish(sheet(1, 6))

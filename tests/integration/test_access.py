@@ -66,6 +66,13 @@ def test_administration_is_for_admins(make_hub: MakeHub) -> None:
         ("POST", "/hub/v1/keys"),
         ("DELETE", "/hub/v1/keys/abc"),
         ("GET", "/hub/v1/status"),
+        ("GET", "/hub/v1/endpoints"),
+        ("POST", "/hub/v1/endpoints"),
+        ("GET", "/hub/v1/endpoints/ep_1"),
+        ("PATCH", "/hub/v1/endpoints/ep_1"),
+        ("DELETE", "/hub/v1/endpoints/ep_1"),
+        ("POST", "/hub/v1/endpoints/ep_1/rotate-secret"),
+        ("GET", "/hub/v1/endpoints/ep_1/dead-letters"),
     ]
     for method, path in paths:
         assert hub.request(method, path, b"{}").status == 401, path

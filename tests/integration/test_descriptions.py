@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.json import encode
 from openapi_spec_validator import validate
 
 from acceptance.hubs import Hub, clean_environment, cloud_event, game, request
@@ -65,7 +66,13 @@ def test_requests_made_after_the_description_cause_no_server_error(hub: Hub, tmp
     hub.publish(
         game("1", ("tipoff_at", 1_000)),
         cloud_event("s1", "shottracker.shot", "1", b'{"team_id":123,"player_id":2,"zone":3}'),
+        cloud_event("m1", "roanuz.match", "m1", b'{"match":{"key":"m1"}}'),
+        cloud_event("h1", "hisports.game.create", "7", b'{"game":{"id":7}}'),
+        cloud_event("i1", "insights.insight", "nba/highs/en", b'{"id":"a","gameId":"g1"}'),
     )
+    cricket = hub.add_partner("signer", "roanuz")
+    path = f"/v5/core/{cricket['project_key']}/auth/"
+    token = hub.ask("POST", path, {"Content-Type": "application/json"}, encode({"api_key": cricket["api_key"]})).json
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     done = subprocess.run(
         [
@@ -86,6 +93,10 @@ def test_requests_made_after_the_description_cause_no_server_error(hub: Hub, tmp
             SIGNER_USERNAME=credentials.username,
             SIGNER_SECRET=credentials.secret,
             SIGNER_HOST=hub.host,
+            HOCKEY_KEY=hub.add_partner("signer", "hisports")["api_key"],
+            INSIGHTS_TOKEN=hub.add_partner("signer", "insights")["token"],
+            CRICKET_PROJECT=cricket["project_key"],
+            CRICKET_TOKEN=token["data"]["token"],
         ),
         timeout=110,
         check=False,

@@ -379,6 +379,8 @@ def serve(overrides: Mapping[str, object]) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # what it logs are the faults of peers
     _raise_file_limit()
+    # A silent name server holds up one of libcurl's few resolver threads: 2 s each, not the usual 10 (resolv.conf(5)).
+    os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
     # The log's writer thread and the event loop hand work to each other; each hand-over would cost Python's 5 ms.
     sys.setswitchinterval(0.0001)
     # Tens of thousands of records live in the tail: looking at all of them again and again finds no garbage.

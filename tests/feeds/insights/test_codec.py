@@ -41,7 +41,7 @@ def test_there_are_78_topics_and_as_many_arns() -> None:
 @pytest.mark.parametrize(
     ("arn", "topic"),
     [
-        ("arn:aws:sns:eu-west-1:123456789012:radar360-push-dev-NcaafbPlayerBettingTrendsPushTopic-X", "ncaafb/player_betting_trends/en"),
+        ("arn:aws:sns:eu-west-1:123456789012:dev-NcaafbTeamBettingTrendsPushTopic-X", "ncaafb/team_betting_trends/en"),
         ("arn:aws:sns:us-east-1:123456789012:radar360-push-dev-NbaScoringItPushTopic", "nba/scoring/it"),
         ("arn:aws:sns:us-east-1:123456789012:insights", None),
         ("arn:aws:sns:us-east-1:123456789012:radar360-push-dev-NbaHighsFrPushTopic-X", None),

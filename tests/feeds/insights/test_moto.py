@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib
 import json
 import queue
 import threading
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -89,11 +89,10 @@ def test_a_notification_is_taken_with_the_certificate_of_its_sender(producer: Sn
     post = producer.publish(signed())
     asked = CODEC.receive(post.headers, post.body, Trust((worlds.SECRET,)), worlds.NOW)
     assert isinstance(asked, NeedCertificate)
-    # It claims to be Amazon's; its certificate is to be had from the emulator alone, under that name.
-    host = "sns.us-east-1.amazonaws.com"
-    request = urllib.request.Request(producer.url + asked.url.removeprefix(f"https://{host}"), headers={"Host": host})
-    with urllib.request.urlopen(request) as answer:
-        trust = Trust((worlds.SECRET,), certificates={asked.url: answer.read()})
+    # It claims to be Amazon's; its certificate is to be had from the emulator alone.
+    backend = importlib.import_module("moto.sns.models").sns_backends["123456789012"]["us-east-1"]
+    certificate = backend._message_public_keys[asked.url.rpartition("/")[2]]
+    trust = Trust((worlds.SECRET,), certificates={asked.url: certificate})
     received = CODEC.receive(post.headers, post.body, trust, worlds.NOW)
     assert isinstance(received, Received)
     assert received.message_id == json.loads(post.body)["MessageId"]

@@ -137,13 +137,13 @@ GOAL = tuple[int, int, int]
 
 def hockey(*goals: GOAL) -> list[Timed]:
     """A game and a scoresheet after every goal; each holds the whole state."""
-    row = {
-        "id": 77, "homeTeamId": 1, "awayTeamId": 2, "homeTeam": {"name": "Rivermouth"}, "awayTeam": {"name": "Stonehill"}
-    }  # fmt: skip
-    lineups = {
-        str(team): {"members": [{"participantId": team * 10 + n, "participant": {"fullName": f"Player {team}{n}"}} for n in (1, 2)]}
-        for team in (1, 2)
-    }  # fmt: skip
+    teams = {"homeTeam": {"name": "Rivermouth"}, "awayTeam": {"name": "Stonehill"}}
+    row = {"id": 77, "homeTeamId": 1, "awayTeamId": 2, **teams}
+
+    def member(number: int) -> dict[str, object]:
+        return {"participantId": number, "participant": {"fullName": f"Player {number}"}}
+
+    lineups = {"1": {"members": [member(11), member(12)]}, "2": {"members": [member(21)]}}
     made = [Timed(0, "hisports.game.create", "77", json.dumps({"type": "game.create", "game": row}).encode())]
     for count in range(len(goals) + 1):
         listed = [{"id": name, "teamId": team, "participantId": player} for name, team, player in goals[:count]]

@@ -1,6 +1,6 @@
 """Validators that others wrote take our SNS messages: sns-validator (npm, AWS's own), sns-message-validator (PyPI).
 
-They fetch the certificate from the path that stands in the message, over TLS, from what the feed's own operation serves.
+They fetch the certificate at the address in the message, over TLS, from what the feed's own operation serves.
 """
 
 from __future__ import annotations

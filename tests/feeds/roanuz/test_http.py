@@ -131,7 +131,8 @@ def test_the_token_comes_by_header_or_query_and_the_header_wins() -> None:
 
 
 def test_every_bad_token_is_answered_alike() -> None:
-    hub = told_hub(member(), member("other", OTHER_PROJECT))
+    elsewhere = msgspec.structs.replace(member(), feed="shottracker")
+    hub = told_hub(member(), member("other", OTHER_PROJECT), elsewhere)
     good, others = token(hub), token(hub, OTHER_PROJECT)
     gone = MemoryHub(hub.feed, hub.members)
     answers = [

@@ -143,6 +143,25 @@ def test_the_laws_of_the_game(seed: int) -> None:
 
 @few
 @given(seeds)
+def test_the_batsmen_change_ends_by_running_and_after_an_over(seed: int) -> None:
+    balls = standing(list(play(seed, SHORT)))
+    for name in ("a_1", "b_1"):
+        for one, two in pairwise(in_innings(balls, name)):
+            penalty = int(one["ball_type"] in ("wide", "no_ball"))
+            crossed = (one["team_score"]["runs"] - penalty) % 2 == 1
+            pair = (one["batsman"]["player_key"], one["non_striker_key"])
+            if crossed != (one["overs"][0] != two["overs"][0]):
+                pair = pair[::-1]
+            found = (two["batsman"]["player_key"], two["non_striker_key"])
+            if one["wicket"] is None:
+                assert found == pair
+            else:
+                out = one["wicket"]["player_key"]
+                assert [at for at in (0, 1) if found[at] != pair[at]] == [pair.index(out)]
+
+
+@few
+@given(seeds)
 def test_every_ball_adds_up_in_itself(seed: int) -> None:
     for data in decoded([event for event in play(seed, SHORT) if event.type == "roanuz.ball"]):
         pushed, ball = data["notification"]["data"]["ball"], data.get("ball")

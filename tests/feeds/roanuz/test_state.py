@@ -173,8 +173,12 @@ def test_merging() -> None:
         b'{"a":{"x":1,"y":{"z":1.10,"w":null}},"b":[3],"c":null,"e":9007199254740993,"f":{"\\u00e9":"\\u00e9"}}'
     )
     assert document.merge(b"null", new) == new
-    deep = b'{"a":' * 500 + b"1" + b"}" * 500
+    deep = b'{"a":' * 900 + b"1" + b"}" * 900
     assert msgspec.json.decode(document.merge(deep, deep)) == msgspec.json.decode(deep)
+    for depth, kept in ((60, b'{"x":1,"y":2}'), (70, b'{"y":2}')):
+        around = b'{"a":' * depth, b"}" * depth
+        nested = [around[0] + inner + around[1] for inner in (b'{"x":1}', b'{"y":2}', kept)]
+        assert document.merge(nested[0], nested[1]) == nested[2]
 
 
 plain = st.recursive(

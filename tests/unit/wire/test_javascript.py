@@ -174,9 +174,10 @@ def test_it_prints_what_a_live_node_prints(node: _Node, text: str) -> None:
     assert ours.decode() == printed
     assert stringify(ours) == ours
     try:
-        assert normalise(encoded) == ours
-    except ValueError as error:
-        assert "would print" in str(error)
+        normalised = normalise(encoded)
+    except ValueError:  # a value would change: the tests above say which
+        return
+    assert normalised == ours
 
 
 @settings(max_examples=300, deadline=None)

@@ -34,7 +34,8 @@ def signed(envelope: sns.Envelope) -> sns.Envelope:
 
 
 def test_the_text_of_a_notification() -> None:
-    expected = "Message\ntwo\nlines é\nMessageId\nid-1\nTimestamp\n2026-11-19T12:00:00.000Z\nTopicArn\narn:t\nType\nNotification\n"
+    lines = ["Message", "two", "lines é", "MessageId", "id-1", "Timestamp", "2026-11-19T12:00:00.000Z"]
+    expected = "\n".join([*lines, "TopicArn", "arn:t", "Type", "Notification", ""])
     assert sns.string_to_sign(notification()) == expected.encode()
     assert b"Subject\nhello\nTimestamp\n" in sns.string_to_sign(notification(Subject="hello"))
 

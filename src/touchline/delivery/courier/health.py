@@ -68,7 +68,8 @@ class Health:
     """
 
     __slots__ = (
-        "_in_a_row", "_interval", "_share", "failed_lanes", "failing_since", "failures", "failures_since",
+        "_in_a_row", "_interval", "_share", "closed_at",
+        "failed_lanes", "failing_since", "failures", "failures_since",
         "is_open", "probe_at", "probes", "since_close", "successes",
     )  # fmt: skip
 
@@ -76,6 +77,8 @@ class Health:
         self.successes = 0
         self.failures = 0
         self.is_open = False
+        self.closed_at = 0.0
+        """when it was last open"""
         self.probe_at = 0.0
         self.probes = 0
         """probes that failed since it opened"""
@@ -109,6 +112,7 @@ class Health:
         if not self.is_open:
             return False
         self.is_open = False
+        self.closed_at = now
         self.probes = 0
         self.since_close = 1
         self._interval = PROBE_FIRST_SECONDS
@@ -187,11 +191,11 @@ class Trial:
 
     def failed(self, now: float, health: Health) -> None:
         """Call before the failure is counted in ``health``: the time since the last one counts when in it the endpoint
-        took something, and not less than it refused."""
+        took something, and not less than it refused; what of it the breaker was open does not."""
         if self._at is not None:
             taken = health.successes - self._successes
             if taken >= 1 and taken >= health.failures - self._failures:
-                self.seconds += now - self._at
+                self.seconds += now - max(self._at, health.closed_at)
         self._at = now
         self._successes = health.successes
         self._failures = health.failures + 1

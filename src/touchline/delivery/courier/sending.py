@@ -6,7 +6,7 @@ Owns the contract's table: what is tried again and when, what opens and closes t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 import touchline
@@ -175,7 +175,10 @@ class Sender:
         """The same without accounting; None when the transport refuses such a request."""
         policy = line.policy
         headers: Pairs = outgoing.headers + policy.headers
-        if not any(name == "user-agent" for name, _ in headers):
+        for name, _ in headers:
+            if name == "user-agent":
+                break
+        else:
             headers = (*headers, _AGENT)
         if replay:
             headers = (*headers, _REPLAY)
@@ -241,15 +244,27 @@ class Sender:
             self._stats.redriven += 1
         line.wait_until = None
         line.backlog.done(lane)
+        failed = line.health.failed_lanes
+        lone = next(iter(failed)) if len(failed) == 1 and lane.key not in failed else None
         closed = line.health.succeeded(now)
         if closed:
-            self.wake(line)
+            self._put_off_lone(line, lone)
+            self.wake(line, but=lone)
         self._hooks.succeeded(line, closed=closed)
         self._hooks.settled(line)
 
-    def wake(self, line: Line) -> None:
+    def _put_off_lone(self, line: Line, key: Hashable | None) -> None:
+        """What alone had failed, as another was taken, is no outage but perhaps poison: its waits go on growing."""
+        lane = None if key is None else line.backlog.lanes.get(key)
+        if lane is not None and not lane.busy and lane.items and (trial := lane.items[0].trial) is not None:
+            line.backlog.begin(lane)
+            self._hooks.rest(line, lane, spread(line.policy.retry_seconds(max(1, trial.waits)), self._dice))
+
+    def wake(self, line: Line, *, but: Hashable | None = None) -> None:
         """All that waits after failures may go at once: the outage is over, and was not the records' fault."""
         for lane in list(line.backlog.lanes.values()):
+            if but is not None and lane.key == but:
+                continue
             if lane.items and (trial := lane.items[0].trial) is not None:
                 trial.waits = 0
             if lane.due is not None and not lane.busy:
