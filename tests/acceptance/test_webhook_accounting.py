@@ -63,12 +63,16 @@ def account(expected: Sequence[bytes], lives: Sequence[Sequence[bytes]]) -> Acco
     duplicates, inversions, foreign = [], 0, 0
     for life in lives:
         last, again = None, 0
-        for value in life:
+        for number, value in enumerate(life):
             if value not in places:
                 foreign += 1
                 continue
             wanted = (max(seen, default=-1) if last is None else last) + 1
-            index = max((at for at in places[value] if at <= wanted), default=places[value][0])
+            index = max(
+                (at for at in places[value] if at <= wanted),
+                key=lambda at, rest=life[number:]: (_agree(expected[at:], rest), at),  # type: ignore[misc]
+                default=places[value][0],
+            )
             again += index in seen
             inversions += last is not None and index <= last
             seen.add(index)
@@ -77,6 +81,11 @@ def account(expected: Sequence[bytes], lives: Sequence[Sequence[bytes]]) -> Acco
     return Account(
         len(expected), len(seen), len(expected) - len(seen), tuple(duplicates[1:]), inversions + duplicates[0], foreign
     )
+
+
+def _agree(these: Sequence[bytes], those: Sequence[bytes]) -> int:
+    """How long both begin alike."""
+    return next((index for index, (a, b) in enumerate(zip(these, those, strict=False)) if a != b), len(those))
 
 
 def test_the_account_finds_what_it_looks_for() -> None:
@@ -88,6 +97,8 @@ def test_the_account_finds_what_it_looks_for() -> None:
     assert account([a, b, c], [[a], [c, b]]).inversions == 1
     assert account([a, b, c], [[a, b, b, c]]).inversions > 0  # nothing may come twice without a crash
     assert account([a, b, a, c], [[a, b, a], [a, c]]) == Account(4, 4, 0, (1,), 0, 0)
+    assert account([a, b, b, c], [[a, b, b], [b, b, c]]) == Account(4, 4, 0, (2,), 0, 0)
+    assert account([a, b, b, c], [[a, b], [b, c]]) == Account(4, 4, 0, (0,), 0, 0)
     assert account([a, b], [[a, b"x", b]]).foreign == 1
 
 

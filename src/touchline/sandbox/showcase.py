@@ -118,11 +118,15 @@ def _webhooks(url: str, data: Path, endpoints: Sequence[DemoEndpoint]) -> list[C
     return [
         Command("receiver", "what the sample receiver takes; Ctrl-C ends it", join(["tail", "-n", "5", "-F", log])),
         Command("endpoints", "the webhook endpoints, and how they do", join([*endpoint, "list", *common])),
-        Command("endpoint", f"the one of {shown.feed}", join([*endpoint, "show", shown.endpoint, *common])),
-        Command("attempts", "its latest attempts", join([*endpoint, "attempts", shown.endpoint, *common])),
+        Command(
+            "endpoint",
+            f"how the one of {shown.feed} does, and what it is",
+            join([*endpoint, "show", shown.endpoint, *common]),
+        ),
+        Command("attempts", "the latest attempts at it", join([*endpoint, "attempts", shown.endpoint, *common])),
         Command(
             "replay",
-            "deliver its last ten minutes again",
+            "deliver the last ten minutes to it again",
             join([*endpoint, "replay", shown.endpoint, "--since", "10m", *common]),
         ),
         *(

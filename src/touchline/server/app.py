@@ -47,6 +47,7 @@ from touchline.server.http.publish import Publishing
 from touchline.server.http.system import System
 from touchline.server.hub import Hub
 from touchline.server.limits import LoginLimits
+from touchline.server.log_lines import FactsFormatter
 from touchline.server.metrics import Metrics
 from touchline.server.sessions import Sessions
 from touchline.server.snapshots import Snapshots
@@ -368,11 +369,9 @@ def serve(overrides: Mapping[str, object]) -> int:
         TouchlineError: it cannot start; the text says why.
     """
     settings = config.load(overrides, os.environ, Path.cwd())
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(FactsFormatter())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("touchline.access").setLevel(
         logging.INFO if settings.log_level.lower() == "debug" else logging.WARNING
     )

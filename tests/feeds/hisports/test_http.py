@@ -213,6 +213,14 @@ def test_durations(infraction: str | None, duration: str | None, name: str | Non
 # --- lists ---
 
 
+def test_a_row_may_hold_anything_however_deep() -> None:
+    hub = new_hub()
+    deep = b'{"game":{"id":4100,"number":"7","x":%b1%b}}' % (b"[" * 900, b"]" * 900)
+    hub.publish(CREATE, GAME, deep)
+    asked = ask("/games", KEY, filter={"where": {"number": "7", "x": {"neq": None}}, "order": "x"})
+    assert answer(hub, asked).body == b"[" + deep[len(b'{"game":') : -1] + b"]"
+
+
 @pytest.fixture
 def season() -> MemoryHub:
     hub = new_hub(member(), member("club", OTHER_KEY, team_id="5|6", office_id="8"))

@@ -201,6 +201,13 @@ def test_wrong_signatures(value: str) -> None:
         assert SECRET not in str(caught.value)
 
 
+def test_a_signature_is_given_once() -> None:
+    outgoing = sent(record(), endpoint(signature="hmac"))
+    for more in (outgoing.headers[-1], ("x-hisports-signature", "sha256=00")):
+        with pytest.raises(RemoteProtocolError, match="given twice"):
+            CODEC.receive((*outgoing.headers, more), outgoing.body, Trust((SECRET,)), NOW)
+
+
 def test_a_signature_does_not_fit_another_body_or_the_same_written_anew() -> None:
     for scheme in ("hmac", "standard"):
         outgoing = sent(record(), endpoint(signature=scheme))

@@ -151,21 +151,64 @@ def test_unsubscribing_from_what_is_not_there(arn: str, status: int, code: str) 
     assert hub.held[0].state == "confirmed"
 
 
-async def test_the_real_directory_of_endpoints_knows_the_subscription_by_its_arn() -> None:
-    kv, clock, entropy = MemoryKeyValue(), FakeClock(), random.Random(1).randbytes
+class _RealSubscriptions(MemoryHub):
+    """A hub whose subscriptions are in the real directory of endpoints."""
+
+    endpoints_directory: Endpoints
+
+    @property
+    def subscriptions(self) -> Endpoints:  # type: ignore[override]
+        """The real ones."""
+        return self.endpoints_directory
+
+
+async def test_a_subscription_in_the_real_directory_from_asking_to_asking_again() -> None:
+    """Its ARN finds it; asked for again while it is confirmed, it goes on, and only the newest token is good."""
+    member = Member("acme", "insights", {}, {"token": worlds.TOKEN})
+    hub = _RealSubscriptions(registry.load("insights"), [member], worlds.BASE_URL)
+    kv, clock, entropy = MemoryKeyValue(), FakeClock(hub.wall_ns), random.Random(1).randbytes
     directory = Directory(kv, clock, entropy)
     await directory.start()
-    await directory.add_member("acme", "insights", registry.load("insights").credentials, {}, {})
-    endpoints = Endpoints(kv, directory, clock, entropy, lambda: 0, {"insights": worlds.CODEC.options})
+    await directory.add_member("acme", "insights", hub.feed.credentials, {}, {})
+    head = 7
+    endpoints = Endpoints(kv, directory, clock, entropy, lambda: head, {"insights": worlds.CODEC.options})
     await endpoints.start()
+    hub.endpoints_directory = endpoints
     made = await endpoints.add(
         "acme", "insights", "https://a.example/", topics=("nba/*/*",), label="", options={}, secret="s",
         ask=[worlds.TOPIC],
     )  # fmt: skip
+    handler = operation(hub, "insights_sns_action").handler
+
+    async def call(**query: str) -> HttpResponse:
+        return await handler(worlds.get("/", tuple(query.items()), ()))
+
+    def standing() -> Subscription:
+        (one,) = endpoints.subscriptions_of(made.id)
+        return one
+
     arn = subscription_arn(made.id, worlds.TOPIC)
-    found = endpoints.by_id("insights", arn.rpartition(":")[2])
-    assert found is not None
-    assert (found.endpoint, found.topic) == (made.id, worlds.TOPIC)
+    first = standing().token
+    asked = {"Action": "ConfirmSubscription", "TopicArn": ARNS[worlds.TOPIC]}
+    answer = await call(**asked, Token=first)
+    assert xml(answer, "ConfirmSubscriptionResult/SubscriptionArn") == arn
+    head = 20
+    await endpoints.change(made.id, ask=[worlds.TOPIC], again=True)
+    assert (standing().state, standing().since) == ("confirmed", 7), "what it is owed does not change meanwhile"
+    _refused(await call(**asked, Token=first), 400, "InvalidParameter")
+    answer = await call(**asked, Token=standing().token)
+    assert xml(answer, "ConfirmSubscriptionResult/SubscriptionArn") == arn
+    assert (standing().state, standing().since) == ("confirmed", 7)
+    assert (await call(Action="Unsubscribe", SubscriptionArn=arn)).status == 200
+    assert (standing().state, standing().to_tell) == ("ended", True)
+    assert (await call(**asked, Token=standing().token)).status == 200
+    assert (standing().state, standing().since) == ("confirmed", 20)
+    await endpoints.change(made.id, topics=("nba/highs/en",), ask=["nba/highs/en"])
+    ended = next(one for one in endpoints.subscriptions_of(made.id) if one.topic == worlds.TOPIC)
+    _refused(await call(**asked, Token=ended.token), 403, "AuthorizationError")
+    await endpoints.remove(made.id)
+    _refused(await call(**asked, Token=ended.token), 400, "InvalidParameter")
+    _refused(await call(Action="Unsubscribe", SubscriptionArn=arn), 404, "NotFound")
     await endpoints.close()
     await directory.close()
 

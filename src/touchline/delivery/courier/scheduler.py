@@ -18,6 +18,7 @@ UNPROVEN_SECONDS: Final = 0.1
 """The same for one that has not answered yet."""
 FIRST_WINDOW: Final = 2
 _QUANTUM: Final = 16 * 1024
+_DEBT: Final = -64 * _QUANTUM
 _COST: Final = 1024
 """What a request costs beside its bytes."""
 
@@ -84,8 +85,12 @@ class Share:
 
     def charge(self, size: int) -> bool:
         """Account for a request; whether its turn goes on."""
-        self._deficit -= size + _COST
+        self._deficit = max(_DEBT, self._deficit - size - _COST)
         return self._deficit > 0
+
+    def owes(self) -> bool:
+        """Whether it took more than its part in earlier turns, and this one goes to pay for it."""
+        return self._deficit <= 0
 
     def turn(self) -> None:
         """Its turn begins."""
@@ -148,7 +153,11 @@ class Scheduler:
         while ring:
             share = ring[0]
             if self._ring(share) is ring and share.has_room():
-                return share
+                if not share.owes():
+                    return share
+                share.turn()
+                ring.rotate(-1)
+                continue
             ring.popleft()
             share.queued = False
             if share.has_room():  # it belongs to another ring by now
