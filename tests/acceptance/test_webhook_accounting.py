@@ -27,7 +27,7 @@ ID_HEADERS = {"hub": "webhook-id", "hisports": "x-hisports-delivery"}
 ENDPOINTS = 60
 PARTNERS = 5
 MOST_IN_FLIGHT = 32
-KILLS_AFTER = (150, 2500, 5000)
+KILLS_AFTER = (150, 1500, 3000, 5000, 7000)
 """Requests that have arrived, at all receivers together, when the hub is killed."""
 
 Key = tuple[str, bytes]

@@ -214,3 +214,60 @@ def test_a_marker_of_another_feed_is_never_sent(hub: Hub, reception: Reception) 
     hub.add_endpoint("league", reception.url("league"), "hisports", "*")
     hub.publish(marker("m-1", "game-1"), sheet(1, 1), marker("m-2", "1"), sheet(1, 2))
     assert numbers(reception.reached("league", 2), 1) == [1, 2]
+
+
+@pytest.mark.timeout(60)
+def test_a_replay_goes_on_after_a_kill(hub: Hub, reception: Reception) -> None:
+    start = hub.start_position()
+    endpoint = hub.add_endpoint("league", reception.url("league"), "hisports", "*", options={"rate_limit": "150"})
+    hub.publish(*(sheet(game, number) for number in range(1, 31) for game in GAMES))
+    reception.reached("league", 90)
+    wait_for(lambda: hub.endpoint_report(endpoint.id)["backlog"] == 0, "all is answered")
+    by_command(hub, "replay", endpoint.id, "--since", start)
+    reception.reached("league", 90 + 20)
+    hub.kill()
+    reception.mark()
+    hub.start()
+    hub.publish(sheet(1, 31))
+    got = reception.until("league", lambda got: numbers(got, 1)[-1:] == [31], "the newest, after the replay")
+    replayed = [one for one in got if one.headers.get("touchline-replay") == "1"]
+    assert len(got) == 90 + len(replayed) + 1
+    assert "touchline-replay" not in got[-1].headers
+    for game in GAMES:
+        before, after = ([one for one in replayed if one.life == life] for life in (0, 1))
+        first, second = numbers(before, game), numbers(after, game)
+        assert first == list(range(1, len(first) + 1))
+        assert second == list(range(second[0], 31))
+        assert 0 <= first[-1] - second[0] + 1 <= 32
+
+
+@pytest.mark.timeout(60)
+def test_a_redrive_goes_on_after_a_kill(hub: Hub, reception: Reception) -> None:
+    broken = True
+
+    def refuse(delivery: Delivery) -> Reply:
+        return Reply(422, b"no") if broken and sheet_of(delivery) == (1, 3) else Reply()
+
+    reception.behave["league"] = refuse
+    options = {"final_4xx": "true", "rate_limit": "40"}
+    endpoint = hub.add_endpoint("league", reception.url("league"), "hisports", "*", options=options)
+    hub.publish(*(sheet(1, number) for number in range(1, 31)))
+    got = reception.reached("league", 30)
+    assert numbers(got, 1) == list(range(1, 31))
+    (letter,) = wait_for(lambda: hub.dead_letters(endpoint.id), "the dead letter")
+    assert (letter["status"], letter["attempts"]) == (422, 1)
+    broken = False
+    hub.restart()
+    reception.mark()
+    by_command(hub, "dead-letters", endpoint.id, "--redrive")
+    reception.reached("league", 30 + 8)
+    hub.kill()
+    reception.mark()
+    hub.start()
+    hub.publish(sheet(1, 31))
+    got = reception.until("league", lambda got: numbers(got, 1)[-1:] == [31], "the newest comes last")
+    first, second = (numbers([one for one in got if one.life == life], 1) for life in (1, 2))
+    assert first == list(range(3, 3 + len(first)))
+    assert second == list(range(second[0], 32))
+    assert 3 <= second[0] <= first[-1] + 1
+    assert hub.dead_letters(endpoint.id) == []

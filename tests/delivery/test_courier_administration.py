@@ -1,4 +1,4 @@
-"""Changes under way: pause, suspension, removal, other addresses and secrets; dead letters, redrive, replay, retention."""
+"""Changes under way: pause, suspension, removal, other addresses and secrets; dead letters, replay, retention."""
 
 from __future__ import annotations
 
@@ -96,13 +96,15 @@ async def test_replay_repeats_exactly_the_same_and_leaves_the_newest() -> None:
     await world.append(*[event("ab"[n % 2]) for n in range(50)])
     await world.run(5)
     first = world.got["http://a"]
-    assert len(first) == 50 and not any(got.replay for got in first)
+    assert len(first) == 50
+    assert not any(got.replay for got in first)
     for after, count in ((30, 25), (0, 55)):
         before = len(world.got["http://a"])
         await world.courier.replay(made.id, after)
         await world.run(5)
         again = world.got["http://a"][before:]
-        assert len(again) == count and all(got.replay for got in again)
+        assert len(again) == count
+        assert all(got.replay for got in again)
         old = {got.offset: (got.message_id, got.body) for got in first}
         assert all(old.get(got.offset, (got.message_id, got.body)) == (got.message_id, got.body) for got in again)
         for stream in "ab":
@@ -136,7 +138,8 @@ async def test_at_the_bound_of_dead_letters_it_is_paused_and_nothing_is_dropped(
         await world.append(event())
         await world.run(1)
     found = world.endpoints.get(made.id)
-    assert (found.status, found.by_hub) == ("paused", True) and "dead letters" in found.reason
+    assert (found.status, found.by_hub) == ("paused", True)
+    assert "dead letters" in found.reason
     world.behaviours["http://a"] = ok
     await world.run(8 * 24 * 3600)
     assert world.endpoints.get(made.id).status == "paused", "it is not probed"
@@ -243,12 +246,16 @@ async def test_attempts_are_bounded_readable_and_silent_where_payloads_are_perso
     assert len(attempts) == 100
     one = attempts[0]
     assert (one.kind, one.status, one.seconds, one.type) == ("delivery", 500, 0.2, "f.x")
-    assert one.excerpt.startswith("no\N{REPLACEMENT CHARACTER}[31m ") and len(one.excerpt) == 500
+    assert one.excerpt.startswith("no\N{REPLACEMENT CHARACTER}[31m ")
+    assert len(one.excerpt) == 500
     assert all(character.isprintable() for character in one.excerpt)
     assert {found.excerpt for found in world.courier.attempts(secret.id)} == {""}
     report = await world.courier.report(made.id)
-    assert report.success_rate == 0.0 and report.backlog == 8 and report.last_error == "answered 500"
-    assert report.oldest_undelivered_seconds is not None and report.oldest_undelivered_seconds > 14_000
+    assert report.success_rate == 0.0
+    assert report.backlog == 8
+    assert report.last_error == "answered 500"
+    assert report.oldest_undelivered_seconds is not None
+    assert report.oldest_undelivered_seconds > 14_000
 
 
 async def test_what_retention_overtakes_is_said_and_nothing_stops() -> None:
@@ -308,7 +315,8 @@ async def test_topics_that_must_be_confirmed_are_skipped_before_and_repeated_by_
     assert [got.handshake for got in asked] == ["a"]
     assert world.taken("http://a") == []
     subscription = world.endpoints.find("f", "acme", "a", made.id)
-    assert subscription is not None and not subscription.to_tell
+    assert subscription is not None
+    assert not subscription.to_tell
     await world.endpoints.confirm(subscription)
     await world.append(event("a"), event("b"))
     await world.run(2)
@@ -329,7 +337,8 @@ async def test_a_handshake_is_repeated_with_its_id_until_it_is_answered_and_open
         await world.run(1)
     assert len(world.taken("http://a")) == 120
     slow = [got for got in world.got["http://a"] if got.handshake == "slow"]
-    assert 8 <= len(slow) <= 20 and len({got.message_id for got in slow}) == 1
+    assert 8 <= len(slow) <= 20
+    assert len({got.message_id for got in slow}) == 1
     assert (await world.courier.report(made.id)).state == "active"
     assert {one.kind for one in world.courier.attempts(made.id)} == {"delivery", "handshake"}
     await world.crash()
@@ -373,7 +382,8 @@ async def test_the_native_feed_s_endpoints_see_every_feed_and_each_message_has_i
     await world.endpoint("http://f")
     await world.append(event("a"), event("a", feed="g"))
     await world.run(1)
-    assert world.taken("http://hub") == [1, 2] and world.taken("http://f") == [1]
+    assert world.taken("http://hub") == [1, 2]
+    assert world.taken("http://f") == [1]
     assert world.got["http://hub"][0].message_id != world.got["http://f"][0].message_id
 
 
@@ -399,7 +409,8 @@ async def test_a_test_is_one_post_past_the_queues() -> None:
     await world.run(1)
     attempt = await asked
     assert (attempt.kind, attempt.status, attempt.offset) == ("test", 418, 0)
-    assert len(world.got["http://a"]) == 1 and world.courier.attempts(made.id) == []
+    assert len(world.got["http://a"]) == 1
+    assert world.courier.attempts(made.id) == []
     assert (await world.courier.report(made.id)).failed == 0
 
 

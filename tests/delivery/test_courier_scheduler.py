@@ -41,7 +41,8 @@ def test_a_window_starts_at_two_grows_to_eight_and_halves_on_a_timeout() -> None
         seen.append(len(tickets))
         for ticket in tickets:
             scheduler.finished(ticket, 0.01, answered=True, timed_out=False)
-    assert seen[:3] == [1, 2, 3] and seen[-1] == 8
+    assert seen[:3] == [1, 2, 3]
+    assert seen[-1] == 8
     scheduler.add(share)
     ticket = begin(scheduler, 0.0)
     assert ticket is not None
@@ -152,7 +153,8 @@ def test_five_failures_in_a_row_open_over_two_streams_or_over_all_there_is() -> 
             health.succeeded(n * 0.1)
         if health.is_open:
             break
-    assert health.is_open and n >= 19, "half of twenty within thirty seconds"
+    assert health.is_open
+    assert n >= 19, "half of twenty within thirty seconds"
 
 
 def test_half_of_twenty_is_forgotten_after_thirty_seconds() -> None:
@@ -171,11 +173,13 @@ def test_probes_double_to_a_minute_and_a_success_closes() -> None:
     for _ in range(8):
         waits.append(health.probe_at - now)
         now = health.probe_at
-        assert health.may_probe(now, "a") and not health.may_probe(now - 0.1, "a")
+        assert health.may_probe(now, "a")
+        assert not health.may_probe(now - 0.1, "a")
         health.failed(now, "a", 5, DICE, probe=True)
     for wait, length in zip(waits, (5, 10, 20, 40, 60, 60, 60, 60), strict=True):
         assert 0.8 * length <= wait <= 1.2 * length
-    assert health.succeeded(now) and not health.is_open
+    assert health.succeeded(now)
+    assert not health.is_open
 
 
 def test_a_trial_runs_only_while_the_endpoint_takes_others() -> None:
@@ -203,7 +207,8 @@ def test_a_tally_forgets() -> None:
     for n in range(100):
         tally.add(float(n), success=n % 2 == 0)
     good, bad = tally.sums(99.0)
-    assert 12 <= good <= 15 and 12 <= bad <= 15
+    assert 12 <= good <= 15
+    assert 12 <= bad <= 15
     assert tally.sums(200.0) == (0, 0)
 
 
@@ -230,7 +235,8 @@ def test_options_change_it_and_others_are_passed_over() -> None:
     assert (policy.order, policy.max_block_seconds, policy.window) == (Ordering.STRICT, None, 32)
     assert (policy.rate_limit, policy.timeout_seconds, policy.headers) == (0.5, 2.5, (("x-a", "b"),))
     assert policy.retries == (0.25, 0.5, 1, 2, 3)
-    assert is_option("header.X-A") and all(is_option(name) for name in OPTIONS if "<" not in name)
+    assert is_option("header.X-A")
+    assert all(is_option(name) for name in OPTIONS if "<" not in name)
     assert not is_option("delivery")
 
 
@@ -242,7 +248,8 @@ def test_options_change_it_and_others_are_passed_over() -> None:
         ("window", "0"), ("window", "33"), ("window", "3.5"), ("window", "²"), ("rate_limit", "0"),
         ("rate_limit", "inf"), ("retry_cap_seconds", "x"), ("final_4xx", "yes"),
         ("header.", "x"), ("header.a b", "x"), ("header.a:", "x"), ("header.é", "x"), ("header.a\r\nb", "x"),
-        ("header.x", "a\r\nb: c"), ("header.x", "a\nb"), ("header.x", "é"), ("header.x", "a\0"), ("header.x", "a" * 8192),
+        ("header.x", "a\r\nb: c"), ("header.x", "a\nb"), ("header.x", "é"), ("header.x", "a\0"),
+        ("header.x", "a" * 8192),
         ("header." + "a" * 65, "x"),
         *((f"header.{name}", "x") for name in (
             "Host", "CONTENT-LENGTH", "Content-Type", "content-encoding", "Transfer-Encoding", "connection", "TE",

@@ -7,6 +7,7 @@ dedupe, the user's handler, the answer. Knows no feed (that is the codec's) and 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 import logging
 from collections import OrderedDict
@@ -33,6 +34,9 @@ REPLAY_HEADER: Final = "touchline-replay"
 """Marks what a hub delivers again because somebody asked for it: handled again, although its id is known."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_WORDS: Final = 200
+_MAX_ID: Final = 128
+_KEPT_ANSWER_BYTES: Final = 1024
+"""A repetition is answered with the status of the first time, and with its body when that is no longer than this."""
 _CERTIFICATES_A_MESSAGE: Final = 2
 
 Handler = Callable[[Received], HttpResponse | Awaitable[HttpResponse | None] | None]
@@ -125,6 +129,8 @@ class Receiver:
         message_id = received.message_id
         if message_id is None or first(headers, REPLAY_HEADER) is not None:
             return await self._work(received, headers, body)
+        if len(message_id) > _MAX_ID:
+            message_id = hashlib.sha256(message_id.encode("utf-8", "surrogatepass")).hexdigest()
         return await self._once(message_id, received, headers, body)
 
     async def _judge(self, headers: Pairs, body: bytes) -> Received | HttpResponse:
@@ -164,7 +170,8 @@ class Receiver:
         try:
             answer = await self._work(received, headers, body)
             if 200 <= answer.status < 300:
-                self._answers[message_id] = answer
+                small = len(answer.body) <= _KEPT_ANSWER_BYTES
+                self._answers[message_id] = answer if small else msgspec.structs.replace(answer, body=b"")
                 while len(self._answers) > self._remember:
                     self._answers.popitem(last=False)
         finally:

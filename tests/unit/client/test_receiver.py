@@ -251,6 +251,22 @@ async def test_only_the_last_ids_are_remembered() -> None:
     assert len(kept.received) == 6
 
 
+async def test_what_is_remembered_is_small() -> None:
+    kept = Kept()
+
+    def handler(received: Received) -> HttpResponse:
+        kept(received)
+        return HttpResponse(201, b"x" * 5000, ())
+
+    async with receiving(handler) as receiver:
+        for _ in range(2):
+            answers = [await receiver.receive(*message(id="i" * 100_000)) for _ in range(2)]
+        assert [(answer.status, len(answer.body)) for answer in answers] == [(201, 0), (201, 0)]
+        ((name, answer),) = receiver._answers.items()
+        assert (len(name), len(answer.body)) == (64, 0)
+    assert len(kept.received) == 1
+
+
 async def test_messages_without_an_id_are_all_handled() -> None:
     kept = Kept()
     async with receiving(kept) as receiver:

@@ -33,7 +33,7 @@ class Unfit:
 
 
 class Messages:
-    """Prepared records by (feed, variant, offset), in two generations: when the younger is full the older one leaves."""
+    """Prepared records by (feed, variant, offset), in two generations: when the younger is full the older leaves."""
 
     def __init__(self, max_records: int, max_bytes: int) -> None:
         self._max_records = max_records // 2
