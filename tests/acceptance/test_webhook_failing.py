@@ -223,7 +223,7 @@ def test_a_replay_goes_on_after_a_kill(hub: Hub, reception: Reception) -> None:
     hub.publish(*(sheet(game, number) for number in range(1, 31) for game in GAMES))
     reception.reached("league", 90)
     wait_for(lambda: hub.endpoint_report(endpoint.id)["backlog"] == 0, "all is answered")
-    by_command(hub, "replay", endpoint.id, "--since", start)
+    hub.admin("POST", f"/hub/v1/endpoints/{endpoint.id}/replay", {"since": start})
     reception.reached("league", 90 + 20)
     hub.kill()
     reception.mark()
@@ -259,7 +259,7 @@ def test_a_redrive_goes_on_after_a_kill(hub: Hub, reception: Reception) -> None:
     broken = False
     hub.restart()
     reception.mark()
-    by_command(hub, "dead-letters", endpoint.id, "--redrive")
+    hub.admin("POST", f"/hub/v1/endpoints/{endpoint.id}/dead-letters/redrive")
     reception.reached("league", 30 + 8)
     hub.kill()
     reception.mark()
