@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 
+from touchline.client.receiver import Receive, Scope, Send
 from touchline.errors import ConfigError
 
 DRAIN_SECONDS: Final = 5
 """For messages that are being handled when it ends."""
 _KEEP_ALIVE_SECONDS: Final = 75
 _CONNECTIONS: Final = 512
+
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class _Server(uvicorn.Server):
@@ -52,8 +56,32 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _told_when_cut_off(app: Application) -> Application:
+    """The application; a sender whose message is still being handled when the drain is over is told to come again."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(event: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(event)
+
+        try:
+            await app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if started or scope["type"] != "http":
+                raise
+            # uvicorn cancels nothing else, and would report this one as a fault of the application.
+            headers = [(b"retry-after", b"1"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            await send({"type": "http.response.body"})
+
+    return wrapped
+
+
 async def serve(
-    app: Any,
+    app: Application,
     listener: socket.socket,
     stop: asyncio.Event,
     *,
@@ -69,7 +97,7 @@ async def serve(
         ConfigError: certificate and key are no good.
     """
     settings = uvicorn.Config(
-        app,
+        _told_when_cut_off(app),
         interface="asgi3",
         ws="none",
         lifespan="on",

@@ -252,6 +252,22 @@ def test_a_signal_ends_it_cleanly_with_a_connection_open(listening: Callable[...
     assert "Traceback" not in err
 
 
+def test_a_message_that_hangs_behind_does_not_hold_it_up(listening: Callable[..., Listening]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        port = hole.getsockname()[1]
+        running = listening("--secret", SECRET, "--forward-to", f"http://127.0.0.1:{port}/")
+        answers: list[tuple[int, bytes]] = []
+        sender = threading.Thread(target=lambda: answers.append(running.post(shot(1))))
+        sender.start()
+        arrived, _ = hole.accept()
+        running.process.send_signal(signal.SIGINT)
+        sender.join(30)
+        arrived.close()
+        code, _, err = running.end(None)
+    assert (code, answers) == (0, [(503, b"")])
+    assert "Traceback" not in err
+
+
 def test_a_reader_that_goes_ends_it(listening: Callable[..., Listening]) -> None:
     running = listening("--secret", SECRET, "--json")
     assert running.process.stdout is not None

@@ -32,7 +32,7 @@ from touchline.delivery.courier.saving import Saver
 from touchline.delivery.courier.scheduler import Scheduler
 from touchline.delivery.courier.sending import Hooks, Sender
 from touchline.delivery.courier.transport import Transport
-from touchline.errors import NotFound
+from touchline.errors import LogError, NotFound
 from touchline.feeds.base import Feed, Hosting
 from touchline.log.base import EventLog
 from touchline.log.endpoints import Endpoints, Status
@@ -160,7 +160,12 @@ class Courier(Hooks):
         if self._timer is not None:
             self._timer.cancel()
         self._mark_moved()
-        await self._saver.flush()
+        try:
+            await self._saver.flush()
+        except LogError as error:
+            _log.warning(
+                "the cursors could not be saved at the end; a little is sent twice", extra={"reason": str(error)}
+            )
 
     # changes of the directory
 
