@@ -145,6 +145,7 @@ class Running:
         )
         self._sessions = Sessions(self._hub)
         directory.on_change(self._sessions.changed)
+        directory.on_change(courier.changed)
         log.follow(self._hub.on_records)
         await self._first_keys(directory)
         await courier.start()

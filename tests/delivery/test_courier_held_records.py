@@ -1,0 +1,89 @@
+"""Records that the courier held for an endpoint, because it was down or paused, were sent after they were owed no more:
+the grants had been narrowed, the topic taken away or unsubscribed, or the address was another that had confirmed
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from touchline.feeds.base import Admitted
+
+from .courier_world import Codec, World, event, feed, ok, refuses
+
+URL = "http://a"
+
+Change = Callable[[World, str], Awaitable[object]]
+
+
+async def narrow(world: World, endpoint: str) -> None:
+    await world.directory.set_grants("acme", "f", {"subject": ["other"]})
+
+
+async def drop_topic(world: World, endpoint: str) -> None:
+    await world.endpoints.change(endpoint, topics=("f.other",))
+
+
+@pytest.mark.parametrize("change", [narrow, drop_topic])
+async def test_what_is_taken_away_while_it_is_held_is_not_sent(change: Change) -> None:
+    world = await World().start()
+    made = await world.endpoint(URL, refuses)
+    await world.append(*(event("a") for _ in range(300)), *(event(f"b{number}") for number in range(20)))
+    await world.run(20)
+    tried = len(world.got[URL])
+    assert tried
+    await change(world, made.id)
+    await world.run(2)
+    world.behaviours[URL] = ok
+    (last,) = await world.append(event("other", kind="other"))
+    assert await world.run(120, until=lambda: last in world.taken(URL))
+    assert world.taken(URL) == [last]
+
+
+@pytest.mark.parametrize("admitted", [Admitted.CONFIRMED, Admitted.CALLED])
+async def test_what_is_unsubscribed_while_it_is_held_is_not_sent(admitted: Admitted) -> None:
+    world = await World(feed(codec=Codec(admitted))).start()
+    asked = ["a", "other"] if admitted is Admitted.CONFIRMED else []
+    made = await world.endpoint(URL, ask=asked)
+    await world.run(1)
+    for topic in ("a", "other"):
+        if admitted is Admitted.CALLED:
+            await world.endpoints.begin("f", "acme", topic)
+        else:
+            standing = world.endpoints.find("f", "acme", topic, made.id)
+            assert standing is not None
+            await world.endpoints.confirm(standing)
+    world.behaviours[URL] = refuses
+    await world.append(*(event("a") for _ in range(300)))
+    await world.run(20)
+    standing = world.endpoints.find("f", "acme", "a", made.id if admitted is Admitted.CONFIRMED else "")
+    assert standing is not None
+    await world.endpoints.end(standing)
+    await world.run(2)
+    world.behaviours[URL] = ok
+    (last,) = await world.append(event("other"))
+    assert await world.run(120, until=lambda: last in world.taken(URL))
+    assert world.taken(URL) == [last]
+
+
+async def test_another_address_gets_nothing_before_it_has_confirmed() -> None:
+    world = await World(feed(codec=Codec(Admitted.CONFIRMED))).start()
+    made = await world.endpoint(URL, ask=["a"])
+    await world.run(1)
+    standing = world.endpoints.find("f", "acme", "a", made.id)
+    assert standing is not None
+    await world.endpoints.confirm(standing)
+    world.behaviours[URL] = refuses
+    await world.append(event("a"), event("a"))
+    await world.run(20)
+    await world.endpoints.change(made.id, url="http://b", ask=["a"])
+    await world.run(60)
+    assert [got.handshake for got in world.got["http://b"]] == ["a"]
+    standing = world.endpoints.find("f", "acme", "a", made.id)
+    assert standing is not None
+    await world.endpoints.confirm(standing)
+    (last,) = await world.append(event("a"))
+    assert await world.run(60, until=lambda: last in world.taken("http://b"))
+    assert world.taken("http://b") == [last]
