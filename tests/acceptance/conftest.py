@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .hubs import Hub
+from .hubs import LOOPBACK, Hub
 
 HERE = Path(__file__).parent
 
@@ -34,8 +34,29 @@ def make_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
     for hub in made:
         hub.close()
     for hub in made:
-        faults = [line for line in hub.log().splitlines() if " ERROR " in line or "Traceback" in line]
-        assert not faults, hub.log()
+        no_faults(hub)
+
+
+def no_faults(hub: Hub) -> None:
+    """It has logged no error."""
+    faults = [line for line in hub.log().splitlines() if " ERROR " in line or "Traceback" in line]
+    assert not faults, hub.log()
+
+
+@pytest.fixture(scope="module")
+def _module_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    hub = Hub(tmp_path_factory.mktemp("shared") / "hub", *LOOPBACK)
+    with hub:
+        yield hub
+    no_faults(hub)
+
+
+@pytest.fixture
+def shared_hub(_module_hub: Hub) -> Iterator[Hub]:
+    """A module's hub, whose webhooks may stay on this machine. What is published stays in it; partners do not."""
+    yield _module_hub
+    for partner in _module_hub.admin("GET", "/hub/v1/partners")["partners"]:
+        _module_hub.admin("DELETE", f"/hub/v1/partners/{partner['name']}")
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import standardwebhooks
 
-from .hubs import LOOPBACK, Hub, free_port, marker, wait_for
+from .hubs import Hub, free_port, marker, wait_for
 from .nodes import NODE, need_package, node
 from .receivers import Program, Reception, Reply
 
@@ -15,11 +13,10 @@ GAME = "game-1"
 
 
 @pytest.fixture
-def hub(make_hub: Callable[..., Hub]) -> Hub:
+def hub(shared_hub: Hub) -> Hub:
     """A hub whose webhooks may stay on this machine, with a partner."""
-    made = make_hub(*LOOPBACK)
-    made.add_partner("app", "hub", grants={"feed": ["shottracker"]})
-    return made
+    shared_hub.add_partner("app", "hub", grants={"feed": ["shottracker"]})
+    return shared_hub
 
 
 def rotated(hub: Hub, endpoint: str, *more: str) -> str:
@@ -71,7 +68,7 @@ def test_the_node_library_verifies_also_during_a_rotation(hub: Hub) -> None:
     new = rotated(hub, endpoint.id)
     command = [node(), NODE / "standard_webhooks_receiver.js", str(port)]
     with Program(command, SECRETS=f"{endpoint.secret} {new} whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldCwgb2YgMzIgYnk=") as app:
-        names = [f"m-{number}" for number in range(20)]
+        names = [f"n-{number}" for number in range(20)]
         hub.publish(*(marker(name, GAME) for name in names))
         app.reached("verified", len(names))
         assert app.all("verified") == [[True, True, False]] * len(names)
@@ -84,7 +81,7 @@ def test_a_retry_is_signed_anew_with_the_secrets_of_its_moment(hub: Hub) -> None
     with Reception() as reception:
         reception.behave["app"] = lambda _: Reply(200 if well else 500)
         endpoint = hub.add_endpoint("app", reception.url("app"), "hub", "*")
-        hub.publish(marker("m-1", GAME))
+        hub.publish(marker("again", GAME))
         reception.reached("app", 1)
         secrets = [endpoint.secret, rotated(hub, endpoint.id), rotated(hub, endpoint.id)]
         known = len(reception.at("app"))
@@ -92,6 +89,6 @@ def test_a_retry_is_signed_anew_with_the_secrets_of_its_moment(hub: Hub) -> None
         last = reception.reached("app", known + 1)[-1]
         well = True
         for secret in secrets:
-            assert standardwebhooks.Webhook(secret).verify(last.body, dict(last.headers))["id"] == "m-1"
+            assert standardwebhooks.Webhook(secret).verify(last.body, dict(last.headers))["id"] == "again"
         wait_for(lambda: hub.endpoint_report(endpoint.id)["backlog"] == 0, "it is taken")
         assert len({(one.headers["webhook-id"], one.body) for one in reception.at("app")}) == 1

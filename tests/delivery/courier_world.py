@@ -66,6 +66,7 @@ class Codec:
     def __init__(self, admitted: Admitted = Admitted.AT_ONCE, *, needs_state: bool = False) -> None:
         self.admitted = admitted
         self.needs_state = needs_state
+        self.own_headers = frozenset({"x-own-", "the-key"})
         self.options: Mapping[str, tuple[str, ...]] = {"colour": ()}
         self.receiver_options: Mapping[str, tuple[str, ...]] = {}
         self.mint = None

@@ -380,6 +380,10 @@ class FeedSuite:
             assert len(set(names)) == len(names)
             assert all(name == name.lower() for name in names)
             assert all(value.isprintable() and value.isascii() for _, value in outgoing.headers)
+            own = self._codec().own_headers
+            beginnings = tuple(name for name in own if name.endswith("-"))
+            custom = [name for name in names if name not in own and not name.startswith(beginnings)]
+            assert set(custom) <= {"content-type", "user-agent"}
 
     def test_a_receiver_takes_garbage_for_garbage(self) -> None:
         codec, hub = self._codec(), self.filled()

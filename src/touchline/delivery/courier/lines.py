@@ -113,8 +113,9 @@ class Lines:
         line.saved_cursor = saved.cursor
 
     def _policy(self, endpoint: Endpoint, feed: Feed) -> Policy:
+        own = frozenset() if feed.webhook is None else feed.webhook.own_headers
         try:
-            return parse_policy(endpoint.options, feed.capabilities.order)
+            return parse_policy(endpoint.options, feed.capabilities.order, own)
         except ValueError as error:
             about = {"endpoint": endpoint.id, "reason": str(error)}
             _log.warning("an endpoint's stored options are no good; the defaults are used", extra=about)

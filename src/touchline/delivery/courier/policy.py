@@ -53,10 +53,10 @@ _FREE_RETRIES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.
 _RESERVED: Final = frozenset(
     {
         "host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "te",
-        "trailer", "upgrade", "expect", "keep-alive", "user-agent", "rs-api-key",
+        "trailer", "upgrade", "expect", "keep-alive", "user-agent",
     }
 )  # fmt: skip
-_RESERVED_PREFIXES: Final = ("proxy-", "webhook-", "x-amz-", "touchline-", "x-hisports-")
+_RESERVED_PREFIXES: Final = ("proxy-", "webhook-", "touchline-")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 
@@ -95,8 +95,11 @@ def is_option(name: str) -> bool:
     return name.startswith(HEADER_PREFIX) or name in OPTIONS
 
 
-def parse_policy(options: Mapping[str, str], order: Order = Order.STREAM) -> Policy:
-    """The policy of an endpoint of a feed with that order; options that are not the courier's are passed over.
+def parse_policy(
+    options: Mapping[str, str], order: Order = Order.STREAM, own_headers: frozenset[str] = frozenset()
+) -> Policy:
+    """The policy of an endpoint of a feed with that order and those headers of its own; options that are not the
+    courier's are passed over.
 
     Raises ValueError, with the reason in words.
     """
@@ -124,8 +127,12 @@ def parse_policy(options: Mapping[str, str], order: Order = Order.STREAM) -> Pol
         _window(options.get("window"), base.window),
         _number("rate_limit", options["rate_limit"], 0.001, 100_000) if "rate_limit" in options else None,
         final == "true",
-        _headers(options),
+        _headers(options, own_headers),
     )
+
+
+def _is_own(header: str, own: frozenset[str]) -> bool:
+    return header in own or any(one.endswith("-") and header.startswith(one) for one in own)
 
 
 def _number(name: str, text: str | None, low: float, high: float, default: float = 0.0) -> float:
@@ -148,7 +155,7 @@ def _window(text: str | None, default: int) -> int:
     return int(text)
 
 
-def _headers(options: Mapping[str, str]) -> Pairs:
+def _headers(options: Mapping[str, str], own: frozenset[str]) -> Pairs:
     found: dict[str, str] = {}
     for name, value in options.items():
         if not name.startswith(HEADER_PREFIX):
@@ -156,7 +163,7 @@ def _headers(options: Mapping[str, str]) -> Pairs:
         header = name[len(HEADER_PREFIX) :].lower()
         if not _TOKEN.fullmatch(header):
             raise ValueError(f"option {name[:80]!r}: a header's name is 1 to 64 letters, digits and !#$%&'*+-.^_`|~")
-        if header in _RESERVED or header.startswith(_RESERVED_PREFIXES):
+        if header in _RESERVED or header.startswith(_RESERVED_PREFIXES) or _is_own(header, own):
             raise ValueError(f"option {name[:80]!r}: the header {header!r} is reserved")
         if header in found:
             raise ValueError(f"option {name[:80]!r}: the header {header!r} is given twice")

@@ -169,6 +169,11 @@ class WebhookCodec(Protocol):
         """The same for the consumer role (``Trust.options``)."""
 
     @property
+    def own_headers(self) -> frozenset[str]:
+        """Headers of this feed's messages, which an endpoint's custom headers may not be named like: names in lower
+        case, or beginnings that end in '-'."""
+
+    @property
     def needs_state(self) -> bool:
         """Whether ``permits`` looks at the stream's folded state."""
 

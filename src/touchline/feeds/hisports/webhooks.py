@@ -88,6 +88,11 @@ class HisportsWebhooks:
         return {}
 
     @property
+    def own_headers(self) -> frozenset[str]:
+        """Those that its options add."""
+        return frozenset({"x-hisports-", "webhook-"})
+
+    @property
     def needs_state(self) -> bool:
         """A message may hold a scoresheet alone; whose game it is, the fold knows."""
         return True

@@ -76,6 +76,11 @@ class HubWebhooks:
         return {}
 
     @property
+    def own_headers(self) -> frozenset[str]:
+        """Those of Standard Webhooks."""
+        return frozenset({"webhook-"})
+
+    @property
     def needs_state(self) -> bool:
         """Grants are judged by the record alone."""
         return False

@@ -68,6 +68,7 @@ class InsightsCodec:
         SIGNATURE_VERSION: sns.VERSIONS,
     }
     receiver_options: Mapping[str, tuple[str, ...]] = receiving.OPTIONS
+    own_headers: frozenset[str] = frozenset({"x-amz-"})
     needs_state: bool = False
     mint: Callable[[], str] | None = staticmethod(mint)
 

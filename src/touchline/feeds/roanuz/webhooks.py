@@ -91,6 +91,7 @@ class RoanuzWebhooks:
         WEBHOOK_KEY: (),
     }
     receiver_options: Mapping[str, tuple[str, ...]] = {}
+    own_headers = frozenset({"rs-api-key"})
     needs_state = False
     mint: Callable[[], str] | None = None
 

@@ -100,7 +100,7 @@ def _check_options(feed: Feed, codec: WebhookCodec, options: Mapping[str, str]) 
         elif not policy.is_option(name):
             known = ", ".join((*sorted(codec.options), *policy.OPTIONS))
             raise ValueError(f"unknown option {name[:64]!r} for {feed.name}; it knows {known}")
-    policy.parse_policy(options, feed.capabilities.order)
+    policy.parse_policy(options, feed.capabilities.order, codec.own_headers)
 
 
 def seconds_of(name: str, text: str) -> float | None:
