@@ -1,8 +1,8 @@
 """Deliveries against a bare pycurl multi loop, and whether endpoints that never answer disturb those that do.
 
-The hub and the bare loop run on core 0, the receiver and the publisher on core 1. The endpoints are paused, the events
-published, then the endpoints resumed: what is measured is log → signed POST → acknowledged cursor alone. Both sides
-sign with HMAC-SHA256 and post the same size to the same receiver.
+The hub and the bare loop run on core 0, the receiver and the publisher on core 1. The partner is suspended, the events
+published, then the partner resumed, one request for all its endpoints: what is measured is log → signed POST →
+acknowledged cursor alone. Both sides sign with HMAC-SHA256 and post the same size to the same receiver.
 """
 
 from __future__ import annotations
@@ -122,12 +122,12 @@ def _deliveries(
 ) -> tuple[float, float]:
     """(CPU seconds of the hub a delivery, deliveries a second)."""
     made = [operator.add(f"http://127.0.0.1:{receiver.port}/e{n}{query}") for n in range(endpoints)]
-    operator.all("pause", made)
+    operator.ask("POST", "/hub/v1/partners/bench/suspend")
     operator.publish(each)
     receiver.ask("reset")
     time.sleep(0.3)
     spent, started = cpu_seconds(pid), time.perf_counter()
-    operator.all("resume", made)
+    operator.ask("POST", "/hub/v1/partners/bench/resume")
     receiver.ask(f"count {endpoints * each}")
     seconds = time.perf_counter() - started
     time.sleep(0.3)

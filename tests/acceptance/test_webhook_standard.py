@@ -66,7 +66,7 @@ def test_the_node_library_verifies_also_during_a_rotation(hub: Hub) -> None:
     port = free_port()
     endpoint = hub.add_endpoint("app", f"http://127.0.0.1:{port}/", "hub", "shottracker.*")
     new = rotated(hub, endpoint.id)
-    command = [node(), NODE / "standard_webhooks_receiver.js", str(port)]
+    command = [node(), str(NODE / "standard_webhooks_receiver.js"), str(port)]
     with Program(command, SECRETS=f"{endpoint.secret} {new} whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldCwgb2YgMzIgYnk=") as app:
         names = [f"n-{number}" for number in range(20)]
         hub.publish(*(marker(name, GAME) for name in names))

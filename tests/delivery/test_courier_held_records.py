@@ -39,7 +39,9 @@ async def test_what_is_taken_away_while_it_is_held_is_not_sent(change: Change) -
     world.behaviours[URL] = ok
     (last,) = await world.append(event("other", kind="other"))
     assert await world.run(120, until=lambda: last in world.taken(URL))
+    await world.run(60)
     assert world.taken(URL) == [last]
+    assert (await world.courier.report(made.id)).backlog == 0
 
 
 @pytest.mark.parametrize("admitted", [Admitted.CONFIRMED, Admitted.CALLED])
@@ -65,7 +67,9 @@ async def test_what_is_unsubscribed_while_it_is_held_is_not_sent(admitted: Admit
     world.behaviours[URL] = ok
     (last,) = await world.append(event("other"))
     assert await world.run(120, until=lambda: last in world.taken(URL))
+    await world.run(60)
     assert world.taken(URL) == [last]
+    assert (await world.courier.report(made.id)).backlog == 0
 
 
 async def test_another_address_gets_nothing_before_it_has_confirmed() -> None:

@@ -221,6 +221,9 @@ class Endpoints:
                 options=old.options if options is None else dict(options),
             )
 
+        if ask is not None and url is not None and url != before.url:
+            # Before the address, so that not even a crash between the two opens one that has confirmed nothing.
+            await self._close(endpoint_id)
         endpoint = await update(self._kv, ENDPOINTS, endpoint_id, Endpoint, changed)
         if ask is not None:
             await self._ask(endpoint, ask, moved=endpoint.url != before.url, again=again)
@@ -364,6 +367,13 @@ class Endpoints:
             return msgspec.structs.replace(old, to_tell=False) if old.number == subscription.number else old
 
         await update(self._kv, SUBSCRIPTIONS, subscription.id, Subscription, told)
+
+    async def _close(self, endpoint_id: str) -> None:
+        """What was confirmed is to be asked for anew, but not yet; no handshake of before is good for it."""
+        confirmed = [one for one in self.subscriptions_of(endpoint_id) if one.state == "confirmed"]
+        pending = {one.id: msgspec.json.encode(self._renewed(one, "pending", to_tell=False)) for one in confirmed}
+        if pending:
+            await self._kv.put_many(SUBSCRIPTIONS, pending)
 
     async def _ask(
         self, endpoint: Endpoint, topics: Iterable[str], *, moved: bool = False, again: bool = False

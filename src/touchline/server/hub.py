@@ -6,14 +6,17 @@ Implements ``feeds.base.Ports`` for the feeds' REST, and answers the questions o
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from touchline.clock import Clock
 from touchline.delivery.courier import Courier
 from touchline.delivery.fanout import Fanout
-from touchline.errors import PositionGone, RemoteProtocolError
+from touchline.errors import PositionGone, RemoteProtocolError, TouchlineError
 from touchline.feeds.base import (
     Admission,
     Answer,
@@ -41,6 +44,11 @@ from touchline.server.metrics import Metrics
 from touchline.server.snapshots import Snapshots
 from touchline.server.streams import Streams
 from touchline.wire import position as position_token
+
+
+_log: Final = logging.getLogger(__name__)
+
+_RETRY_SECONDS: Final = 1.0
 
 
 class Reading:
@@ -133,10 +141,20 @@ class Hub:
         return None if signing is None else Hosting(self.public_url, signing, self.event_log.epoch)
 
     async def prepare_signing(self) -> None:
-        """Make what the feeds' webhook codecs sign with, once; it is found again later."""
-        for name, feed in self.feeds.items():
-            if feed.webhook is not None:
-                self._signing[name] = await self.signing(name)
+        """Make what the feeds' webhook codecs sign with, once; it is found again later. Tried until it is stored: the
+        endpoints of a feed wait for it.
+        """
+        waiting = [name for name, feed in self.feeds.items() if feed.webhook is not None]
+        while waiting:
+            for name in tuple(waiting):
+                try:
+                    self._signing[name] = await self.signing(name)
+                except TouchlineError as error:
+                    _log.warning("a feed's signing key cannot be kept yet", extra={"feed": name, "reason": str(error)})
+                else:
+                    waiting.remove(name)
+            if waiting:
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def signing(self, feed: str) -> str:
         """What the feed's webhook codec signs with, made once for this hub; '' where it needs nothing."""

@@ -50,13 +50,15 @@ class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Item:
-    """A record that is owed. ``fault``: why it cannot be delivered at all; ``trial`` once it has failed."""
+    """A record that is owed, by the decision of that number (``Backlog.decision``). ``fault``: why it cannot be
+    delivered at all; ``trial`` once it has failed."""
 
-    __slots__ = ("attempts", "fault", "record", "status", "trial")
+    __slots__ = ("attempts", "decision", "fault", "record", "status", "trial")
 
-    def __init__(self, record: Record, fault: str = "") -> None:
+    def __init__(self, record: Record, fault: str, decision: int) -> None:
         self.record = record
         self.fault = fault
+        self.decision = decision
         self.attempts = 0
         self.status: int | None = None
         self.trial: Trial | None = None
@@ -103,10 +105,15 @@ class Lane:
 
 
 class Backlog:
-    """See the module docstring. ``held`` is in bytes; ``lane_records`` and ``held_bytes`` bound what is in memory."""
+    """See the module docstring. ``held`` is in bytes; ``lane_records`` and ``held_bytes`` bound what is in memory.
+
+    ``decision`` counts how often what decides about being owed has changed: what is held by an older one is to be
+    judged again before it goes.
+    """
 
     __slots__ = (
-        "_held_bytes", "_lane_records", "cursor", "held", "lanes", "ordering", "ready", "replay_from", "replay_until",
+        "_held_bytes", "_lane_records", "cursor", "decision", "held", "lanes", "ordering", "ready", "replay_from",
+        "replay_until",
     )  # fmt: skip
 
     def __init__(self, cursor: int, ordering: Ordering, *, lane_records: int, held_bytes: int) -> None:
@@ -115,6 +122,7 @@ class Backlog:
         self.lanes: dict[Hashable, Lane] = {}
         self.ready: dict[Lane, None] = {}
         self.held = 0
+        self.decision = 0
         self.replay_from = 0
         self.replay_until = 0
         self._lane_records = lane_records
@@ -145,7 +153,7 @@ class Backlog:
             lane = self.lanes[key] = Lane(key, record.stream, offset - 1)
         elif lane.spilled:
             return
-        item = Item(record, fault)
+        item = Item(record, fault, self.decision)
         full = len(lane.items) >= self._lane_records or self.held + item.size > self._held_bytes
         if full and self.ordering is not Ordering.STRICT:  # what is one lane stops the cursor instead (``has_room``)
             lane.spilled = True
@@ -167,7 +175,7 @@ class Backlog:
                 continue
             if record.offset > self.cursor:
                 break
-            item = Item(record, fault)
+            item = Item(record, fault, self.decision)
             # The head is always held: a lane without one could not go on.
             if lane.items and (len(lane.items) >= self._lane_records or self.held + item.size > self._held_bytes):
                 self.settle(lane)

@@ -181,7 +181,11 @@ class Courier(Hooks):
             self._lines.refresh(name)
             return
         subscription = self._endpoints.subscription(name)
-        if subscription is not None and (line := self._lines.by_id.get(subscription.endpoint)) is not None:
+        if subscription is None:  # it has ended, and whose it was is forgotten
+            for one in self._lines.by_id.values():
+                one.backlog.decision += 1
+        elif (line := self._lines.by_id.get(subscription.endpoint)) is not None:
+            line.backlog.decision += 1
             self._handshakes.take(line, subscription)
 
     # records in

@@ -156,6 +156,8 @@ class Lines:
                 self.forgive(line)
         self.look_anew(line)
         member = self._endpoints.member(endpoint)
+        if member is not line.member or (endpoint.topics, endpoint.options) != (old.topics, old.options):
+            line.backlog.decision += 1
         if member is None and line.member is not None:
             self.cancel(line)
         line.member = member

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from touchline.delivery.courier.backlog import Lane
+from touchline.delivery.courier.backlog import Item, Lane
 from touchline.delivery.courier.letters import Letters
 from touchline.delivery.courier.limits import CourierLimits, CourierStats
 from touchline.delivery.courier.line import Line
@@ -152,10 +152,10 @@ class Reading:
         async def look() -> None:
             try:
                 for index, record in enumerate(records):
-                    before = backlog.cursor
+                    before = backlog.cursor, backlog.decision
                     owed = await self._owed_with_state(line, record)
-                    if backlog.cursor != before or not line.is_driven:
-                        return  # rewound meanwhile, or no longer ours to send
+                    if (backlog.cursor, backlog.decision) != before or not line.is_driven:
+                        return  # rewound or to be judged anew meanwhile, or no longer ours to send
                     self._take(line, record, owed)
                     line.scanning = False
                     wants = line.wants_more(self._limits)
@@ -219,6 +219,42 @@ class Reading:
         if record.offset <= again_until:
             return True
         return record.offset > found.since or backlog.replay_from < record.offset <= backlog.replay_until
+
+    def look_again(self, line: Line, lane: Lane) -> None:
+        """Judge the head of a lane again, as what decides has changed since it was taken: grants, topics, options or
+        subscriptions. What is owed no more is passed over."""
+        item = lane.items[0]
+        line.backlog.begin(lane)
+        owed = self.owed(line, item.record, lane.replay_until)
+        if owed is None:
+            self._spawn(lambda: self._look_again_slowly(line, lane, item))
+        else:
+            self._looked_again(line, lane, item, owed)
+
+    async def _look_again_slowly(self, line: Line, lane: Lane, item: Item) -> None:
+        backlog = line.backlog
+        before = backlog.decision
+        try:
+            owed = await self._owed_with_state(line, item.record, lane.replay_until)
+        except Exception:  # the top of a task: the lane waits and tries again
+            _log.exception("a state could not be had for an endpoint", extra={"endpoint": line.endpoint.id})
+            self._rest(line, lane, _RETRY_SECONDS)
+            return
+        if backlog.decision != before or line.member is None:
+            backlog.again(lane, None)
+            self._ready(line)
+        else:
+            self._looked_again(line, lane, item, owed)
+
+    def _looked_again(self, line: Line, lane: Lane, item: Item, owed: Owed) -> None:
+        backlog = line.backlog
+        if owed is False:
+            backlog.done(lane)
+        else:
+            item.decision = backlog.decision
+            item.fault = "" if owed is True else owed
+            backlog.again(lane, None)
+        self._ready(line)
 
     # spilled lanes
 
@@ -297,6 +333,7 @@ class Reading:
 
     async def _fill_slowly(self, line: Line, lane: Lane, records: Sequence[Record], reached: int) -> None:
         owed: list[tuple[Record, str]] = []
+        before = line.backlog.decision
         try:
             for record in records:
                 answer = await self._owed_with_state(line, record, lane.replay_until)
@@ -308,6 +345,10 @@ class Reading:
         except Exception:  # the top of a task: the lane waits and tries again
             _log.exception("a state could not be had for an endpoint", extra={"endpoint": line.endpoint.id})
             self._rest(line, lane, _RETRY_SECONDS)
+            return
+        if line.backlog.decision != before:  # begin again
+            line.backlog.again(lane, None)
+            self._ready(line)
             return
         self._filled(line, lane, owed, reached)
 

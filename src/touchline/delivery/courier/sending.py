@@ -110,6 +110,9 @@ class Sender:
             line.stalled = True
             return False
         item = lane.items[0]
+        if item.decision != line.backlog.decision:
+            self._reading.look_again(line, lane)
+            return True
         prepared = self._prepared(line, lane, item)
         if prepared is not None:
             self._send(line, lane, item, prepared, hosting, now)
