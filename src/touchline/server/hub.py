@@ -1,4 +1,5 @@
-"""The hub as its parts see it: holds log, directory, feeds, fan-out, courier and snapshots, and answers what feeds may ask.
+"""The hub as its parts see it: holds log, directory, endpoints, feeds, fan-out, courier and snapshots, and answers what
+feeds may ask.
 
 Implements ``feeds.base.Ports`` for the feeds' REST, and answers the questions of pure sessions. Builds nothing
 (``app`` does) and knows no HTTP.
@@ -44,7 +45,6 @@ from touchline.server.metrics import Metrics
 from touchline.server.snapshots import Snapshots
 from touchline.server.streams import Streams
 from touchline.wire import position as position_token
-
 
 _log: Final = logging.getLogger(__name__)
 
