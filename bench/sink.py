@@ -1,8 +1,9 @@
 """A webhook receiver that costs as little as can be: ``python -m bench.sink`` prints its port, then obeys stdin.
 
-``/<name>`` answers 200 at once; ``/<name>?delay=50`` after so many milliseconds; ``/<name>?never=1`` not at all. A body
-that begins with ``{"sent":<ns>`` in its data is timed. Lines on stdin: ``count N`` prints a line as soon as N requests
-have come since the last ``reset``; ``latency`` prints the sorted latencies (ns) of requests to timed paths.
+``/<name>`` answers 200 at once; ``/<name>?delay=50`` after so many milliseconds; ``/mute<name>`` like ``/<name>`` until
+the line ``silence``, and then not at all until ``speak``. A body that begins with ``{"sent":<ns>`` in its data is timed
+when it comes to ``/timed<name>``. Lines on stdin: ``count N`` prints a line as soon as N requests have come since the
+last ``reset``; ``latency`` prints the sorted latencies (ns) of requests to timed paths.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class State:
         self.count = 0
         self.wanted: tuple[int, asyncio.Event] | None = None
         self.latencies: list[int] = []
-        self.connections = 0
+        self.silent = False
 
     def came(self) -> None:
         """One more request."""
@@ -46,7 +47,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._state.connections += 1
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         url, self._url = self._url, b""
         body, self._body = b"".join(self._body), []
-        if b"never" in url:
+        if self._state.silent and b"mute" in url:
             return
         if b"timed" in url:
             at = body.find(MARK)
@@ -94,6 +94,9 @@ async def main() -> None:
             case [b"reset"]:
                 state.count = 0
                 state.latencies.clear()
+                print("ok", flush=True)
+            case [(b"silence" | b"speak") as wish]:
+                state.silent = wish == b"silence"
                 print("ok", flush=True)
             case [b"count", number]:
                 done = asyncio.Event()

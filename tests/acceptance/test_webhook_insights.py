@@ -47,29 +47,25 @@ def event(name: str, topic: str, number: int = 0) -> bytes:
 
 def stringified(program: str, texts: Sequence[bytes]) -> list[str]:
     """What JavaScript prints of each text after parsing."""
-    code = (
-        'const texts = JSON.parse(require("fs").readFileSync(0, "utf8"));'
-        "console.log(JSON.stringify(texts.map((text) => JSON.stringify(JSON.parse(text)))));"
-    )
-    given = msgspec.json.encode([text.decode() for text in texts])
-    done = subprocess.run([program, "-e", code], input=given, capture_output=True, check=True, timeout=30)
-    printed: list[str] = msgspec.json.decode(done.stdout)
-    return printed
+    given = b"".join(msgspec.json.encode(text.decode()) + b"\n" for text in texts)
+    command = [program, str(NODE / "stringify.js")]
+    done = subprocess.run(command, input=given, capture_output=True, check=True, timeout=30)
+    return [msgspec.json.decode(line, type=str) for line in done.stdout.splitlines()]
 
 
-def rest(program: str, hub: Hub, token: str, path: str, **environment: str) -> list[str]:
-    """All items of a REST list, as JavaScript prints them."""
+def rest(program: str, hub: Hub, token: str, path: str, pages: int = 1) -> list[str]:
+    """All items of a REST list of so many pages, as JavaScript prints them."""
     done = subprocess.run(
         [program, str(NODE / "insights_rest.js"), f"{hub.url}/insights/v2/{path}"],
-        env=clean_environment(TOKEN=token, **environment),
+        env=clean_environment(TOKEN=token),
         capture_output=True,
         check=False,
         timeout=30,
     )
     assert done.returncode == 0, done
-    pages = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
-    assert {page["status"] for page in pages} == {200}, pages
-    return [item for page in pages for item in page["items"]]
+    answers = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+    assert [answer["status"] for answer in answers] == [200] * pages, answers
+    return [item for answer in answers for item in answer["items"]]
 
 
 @contextmanager
@@ -136,6 +132,11 @@ def test_the_express_receiver_verifies_every_insight_and_finds_it_by_rest(hub: H
         (f"nba/fr/scoring/game/{GAME}", [expected[len(SPELLINGS)]]),
     ):
         assert sorted(rest(program, hub, token, path)) == sorted(own), path
+
+    many = [b'{"id":"p-%d","gameId":"another","n":%d.50}' % (number, number) for number in range(120)]
+    hub.publish(*(cloud_event(f"p-{n}", "insights.insight", "nhl/highs/en", text) for n, text in enumerate(many)))
+    items = rest(program, hub, token, "nhl/en/highs/game/another", pages=3)  # of 50, as the provider's
+    assert sorted(items) == sorted(stringified(program, many))
 
 
 def test_nothing_arrives_before_it_is_confirmed_and_nothing_after_it_has_ended(hub: Hub) -> None:

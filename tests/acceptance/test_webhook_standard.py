@@ -79,7 +79,7 @@ def test_the_node_library_verifies_also_during_a_rotation(hub: Hub) -> None:
 def test_a_retry_is_signed_anew_with_the_secrets_of_its_moment(hub: Hub) -> None:
     well = False
     with Reception() as reception:
-        reception.behave["app"] = lambda _: Reply(200 if well else 500)
+        reception.behave["app"] = lambda _: Reply(200) if well else Reply(500, b"not today")
         endpoint = hub.add_endpoint("app", reception.url("app"), "hub", "*")
         hub.publish(marker("again", GAME))
         reception.reached("app", 1)
@@ -92,3 +92,6 @@ def test_a_retry_is_signed_anew_with_the_secrets_of_its_moment(hub: Hub) -> None
             assert standardwebhooks.Webhook(secret).verify(last.body, dict(last.headers))["id"] == "again"
         wait_for(lambda: hub.endpoint_report(endpoint.id)["backlog"] == 0, "it is taken")
         assert len({(one.headers["webhook-id"], one.body) for one in reception.at("app")}) == 1
+        attempts = hub.admin("GET", f"/hub/v1/endpoints/{endpoint.id}/attempts")["attempts"]
+        assert {(one["status"], one["excerpt"]) for one in attempts} == {(500, "not today"), (200, "ok")}
+        assert len(attempts) == len(reception.at("app"))

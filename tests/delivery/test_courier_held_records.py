@@ -11,7 +11,7 @@ import pytest
 
 from touchline.feeds.base import Admitted
 
-from .courier_world import Codec, World, event, feed, ok, refuses
+from .courier_world import Codec, World, event, feed, ok, refuses, says
 
 URL = "http://a"
 
@@ -91,3 +91,47 @@ async def test_another_address_gets_nothing_before_it_has_confirmed() -> None:
     (last,) = await world.append(event("a"))
     assert await world.run(60, until=lambda: last in world.taken("http://b"))
     assert world.taken("http://b") == [last]
+
+
+@pytest.mark.parametrize("order", ["stream", "strict", "none"])
+async def test_a_dead_letter_that_is_owed_no_more_is_not_redriven(order: str) -> None:
+    world = await World().start()
+    poison = lambda got: says(400)(got) if got.offset == 1 else ok(got)  # noqa: E731
+    made = await world.endpoint(URL, poison, order=order, final_4xx="true")
+    await world.append(event("a"), event("other"), event("b"))
+    await world.run(2)
+    assert [one.offset for one in await world.courier.dead_letters(made.id)] == [1]
+    await world.log.trim(2)  # the letter is the only copy
+    await narrow(world, made.id)
+    await world.run(2)
+    world.behaviours[URL] = ok
+    assert await world.courier.redrive(made.id) == 1
+    await world.run(5)
+    assert 1 not in world.taken(URL)
+    (last,) = await world.append(event("other"))
+    assert await world.run(60, until=lambda: last in world.taken(URL))
+
+
+async def test_410_to_a_handshake_disables_and_resume_asks_again() -> None:
+    world = await World(feed(codec=Codec(Admitted.CONFIRMED))).start()
+    made = await world.endpoint(URL, says(410), ask=["a", "b"])
+    await world.run(120)
+    assert world.endpoints.get(made.id).status == "disabled"
+    assert world.changes() == ["disabled"]
+    assert len(world.got[URL]) <= 2
+    world.behaviours[URL] = ok
+    await world.endpoints.set_status(made.id, "active")
+    await world.run(5)
+    assert {got.handshake for got in world.got[URL][-2:]} == {"a", "b"}
+    assert world.endpoints.to_tell() == []
+
+
+async def test_retry_after_holds_handshakes_back_too() -> None:
+    world = await World(feed(codec=Codec(Admitted.CONFIRMED))).start()
+    made = await world.endpoint(URL, says(429, retry_after="60"), ask=["a", "b"])
+    await world.run(55)
+    assert len(world.got[URL]) == 1
+    assert (await world.courier.report(made.id)).state == "waiting"
+    world.behaviours[URL] = ok
+    await world.run(10)
+    assert world.endpoints.to_tell() == []

@@ -294,7 +294,7 @@ async def test_a_refused_address_is_not_even_connected_to(receiver: Receiver, ho
     reply = await begin(client, Post(receiver.url("ok", host), (), b""))
     assert (reply.status, reply.trouble) == (None, Trouble.REFUSED_ADDRESS)
     assert "loopback" in reply.detail
-    assert "allow_network" in reply.detail
+    assert "--allow-network" in reply.detail
     assert receiver.connections == 0
     await client.close()
 

@@ -47,7 +47,7 @@ def test_a_name_that_leads_to_a_refused_address(found: dict[str, Any], name: str
     status, trouble, detail = found[name]
     assert (status, trouble) == (None, "REFUSED_ADDRESS")
     assert reason in detail
-    assert "allow_network" in detail
+    assert "--allow-network" in detail
     assert found[name + " connections"] == 0
 
 

@@ -217,9 +217,9 @@ def test_changes_while_requests_are_under_way(hub: Hub, client: HubClient, recei
 
 def test_what_is_refused_is_not_stored(hub: Hub, client: HubClient) -> None:
     for url, words in (
-        ("http://10.1.2.3/", "allow_network"),
-        ("http://0x0a010203/", "allow_network"),
-        ("http://[fd00::1]/", "allow_network"),
+        ("http://10.1.2.3/", "--allow-network"),
+        ("http://0x0a010203/", "--allow-network"),
+        ("http://[fd00::1]/", "--allow-network"),
         ("http://a.example/ x", "spaces"),
     ):
         with pytest.raises(HubRefused, match=words):

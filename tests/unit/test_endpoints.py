@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -195,6 +195,76 @@ async def test_topics_change_while_others_run(world: World) -> None:
     assert world.endpoints.get(made.id).topics == ("x",)
 
 
+async def test_a_crash_while_the_address_changes_opens_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await world.add("acme", "nba/highs/en")
+    (asked,) = world.endpoints.subscriptions_of(made.id)
+    await world.endpoints.confirm(asked)
+    put_many = world.kv.put_many
+    left = 0
+
+    async def dies(bucket: str, values: Mapping[str, bytes]) -> None:
+        nonlocal left
+        if not left:
+            raise OSError("killed")
+        left -= 1
+        await put_many(bucket, values)
+
+    monkeypatch.setattr(world.kv, "put_many", dies)
+    for writes in (0, 1):
+        left = writes
+        with pytest.raises(OSError, match="killed"):
+            await world.endpoints.change(made.id, url="https://b.example/", ask=["nba/highs/en"])
+        await world.restart()
+        moved = world.endpoints.get(made.id).url == "https://b.example/"
+        assert (moved, states(world, made)["nba/highs/en"][0]) == (
+            (True, "pending") if writes else (False, "confirmed")
+        )
+    left = 1
+    await world.endpoints.change(made.id, url="https://b.example/", ask=["nba/highs/en"])
+    assert states(world, made) == {"nba/highs/en": ("pending", True)}, "who repeats it gets what was wanted"
+
+
+async def test_a_confirmation_that_was_overtaken_confirms_nothing(world: World) -> None:
+    made = await world.add("acme", "nba/highs/en")
+    (asked,) = world.endpoints.subscriptions_of(made.id)
+    await world.endpoints.change(made.id, url="https://b.example/", ask=["nba/highs/en"])
+    with pytest.raises(NotFound):
+        await world.endpoints.confirm(asked)
+    assert states(world, made) == {"nba/highs/en": ("pending", True)}
+    await world.endpoints.change(made.id, ask=[])
+    with pytest.raises(NotFound):
+        await world.endpoints.confirm(asked)
+    assert states(world, made)["nba/highs/en"][0] == "ended"
+
+
+async def test_a_removal_that_was_cut_off_is_finished_at_the_next_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, stays = await world.add("acme", "nba/highs/en", "nba/scoring/fr"), await world.add("acme", "nba/highs/en")
+    delete = world.kv.delete
+
+    async def dies(bucket: str, key: str) -> None:
+        await delete(bucket, key)
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.kv, "delete", dies)
+        with pytest.raises(OSError, match="killed"):
+            await world.endpoints.remove(gone.id)
+    assert len(await world.kv.list("subscriptions")) == 3
+    await world.restart()
+    assert [one.endpoint for one in world.endpoints.to_tell()] == [stays.id]
+    assert len(await world.kv.list("subscriptions")) == 1
+
+
+async def test_nothing_that_may_be_a_secret_is_shown(world: World) -> None:
+    made = await world.endpoints.add(
+        "acme", "insights", "https://a.example/?key=k3y", topics=(), label="", options={"o": "k3y"}, secret="k3y"
+    )
+    assert "k3y" not in repr(made)
+    assert "k3y" not in repr(world.endpoints.view(made))
+
+
 async def test_an_ended_subscription_can_be_restored(world: World) -> None:
     made = await world.add("acme", "nba/highs/en")
     (one,) = world.endpoints.subscriptions_of(made.id)
@@ -242,7 +312,9 @@ async def test_on_the_durable_store(tmp_path: Path) -> None:
         await log.start()
         directory = Directory(log.directory, clock, random.Random(life).randbytes)
         await directory.start()
-        endpoints = Endpoints(log.directory, directory, clock, random.Random(life).randbytes, lambda log=log: log.head, {})
+        endpoints = Endpoints(
+            log.directory, directory, clock, random.Random(life).randbytes, lambda log=log: log.head, {}
+        )
         await endpoints.start()
         if made is None:
             await directory.add_member("acme", "insights", FIELDS, {}, {})

@@ -318,7 +318,7 @@ def _refusal(answer: HttpResponse) -> UpstreamError:
         members = msgspec.json.decode(answer.body, type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         members = {}
-    words = " ".join(str(members[name]) for name in ("title", "detail") if members.get(name))
+    words = ": ".join(str(members[name]) for name in ("title", "detail") if members.get(name))
     if answer.status in _AWAY:
         detail = f"the hub is busy ({answer.status}) {words}".rstrip()
         after = answer.header("retry-after") or ""

@@ -73,6 +73,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     reason: str = ""
     changed_at: int = 0
 
+    def __repr__(self) -> str:
+        # An address may hold a key, and an option a header's value.
+        return f"Endpoint({self.id!r}, {self.partner!r}, {self.feed!r}, {self.topics!r}, {self.status!r})"
+
 
 class Endpoints:
     """See the module docstring; implements ``touchline.feeds.base.SubscriptionPort``. ``start`` first, ``close`` last.
@@ -101,6 +105,8 @@ class Endpoints:
         self._subscriptions: dict[str, Subscription] = {}
         self._by_key: dict[_Key, str] = {}
         self._by_token: dict[tuple[str, str], str] = {}
+        self._by_endpoint: dict[str, dict[str, None]] = {}
+        self._untold: dict[str, None] = {}
         self.changes: Followers[[str, str]] = Followers()
 
     async def start(self) -> None:
@@ -273,11 +279,16 @@ class Endpoints:
             if not self._belongs(endpoint):
                 await self._forget(endpoint.id)
         for subscription in list(self._subscriptions.values()):
-            if (
-                not subscription.endpoint
-                and self._directory.membership(subscription.partner, subscription.feed) is None
-            ):
+            if await self._is_orphan(subscription):
                 await self._kv.delete(SUBSCRIPTIONS, subscription.id)
+
+    async def _is_orphan(self, subscription: Subscription) -> bool:
+        """Its partner is gone; or its endpoint is, and the removal was cut off before it came to this."""
+        if not subscription.endpoint:
+            return self._directory.membership(subscription.partner, subscription.feed) is None
+        if subscription.endpoint in self._endpoints:
+            return False
+        return await self._kv.get(ENDPOINTS, subscription.endpoint) is None
 
     async def _forget(self, endpoint_id: str) -> None:
         await self._kv.delete(ENDPOINTS, endpoint_id)
@@ -292,12 +303,12 @@ class Endpoints:
 
     def subscriptions_of(self, endpoint_id: str) -> list[Subscription]:
         """Those of one endpoint, by topic."""
-        found = (one for one in self._subscriptions.values() if one.endpoint == endpoint_id)
+        found = (self._subscriptions[name] for name in self._by_endpoint.get(endpoint_id, ()))
         return sorted(found, key=lambda one: one.topic)
 
     def to_tell(self) -> list[Subscription]:
         """Those whose handshake has not been answered yet."""
-        return [one for one in self._subscriptions.values() if one.to_tell and one.endpoint]
+        return [self._subscriptions[name] for name in self._untold]
 
     def subscription(self, subscription_id: str) -> Subscription | None:
         """The subscription of that id."""
@@ -320,7 +331,8 @@ class Endpoints:
 
     def endpoints(self, feed: str, partner: str) -> tuple[EndpointView, ...]:
         """The partner's endpoints in that feed."""
-        return tuple(self.view(one) for one in self.all() if one.feed == feed and one.partner == partner)
+        own = (one for one in self._endpoints.values() if one.feed == feed and one.partner == partner)
+        return tuple(self.view(one) for one in own if self._belongs(one))
 
     async def begin(self, feed: str, partner: str, topic: str) -> Subscription:
         """Subscribe all of a partner's endpoints to a topic from now on; one that stands stays."""
@@ -340,6 +352,8 @@ class Endpoints:
                 raise NotFound("the subscription is gone")
             if old.state == "confirmed":
                 return old
+            if old.token != subscription.token:  # it was ended or asked anew meanwhile: this answers neither
+                raise NotFound("the subscription is another by now")
             # The receiver has answered with this what the handshake asked, whatever it said to the POST.
             return msgspec.structs.replace(old, state="confirmed", since=self._head(), to_tell=False)
 
@@ -429,9 +443,18 @@ class Endpoints:
         if old is not None:
             self._by_key.pop((old.feed, old.partner, old.endpoint, old.topic), None)
             self._by_token.pop((old.feed, old.token), None)
+            self._untold.pop(key, None)
+            if old.endpoint:
+                self._by_endpoint[old.endpoint].pop(key)
+                if not self._by_endpoint[old.endpoint]:
+                    del self._by_endpoint[old.endpoint]
         if value is not None:
             new = self._subscriptions[key] = msgspec.json.decode(value, type=Subscription)
             self._by_key[new.feed, new.partner, new.endpoint, new.topic] = key
             if new.token:
                 self._by_token[new.feed, new.token] = key
+            if new.endpoint:
+                self._by_endpoint.setdefault(new.endpoint, {})[key] = None
+                if new.to_tell:
+                    self._untold[key] = None
         self.changes.call("subscription", key)

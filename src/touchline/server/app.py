@@ -148,8 +148,8 @@ class Running:
         directory.on_change(courier.changed)
         log.follow(self._hub.on_records)
         await self._first_keys(directory)
+        self._spawn(self._hub.prepare_signing)  # before the courier, whose first deliveries would wait for a tick
         await courier.start()
-        self._spawn(self._hub.prepare_signing)
         self._spawn(self._every_second)
         self._spawn(self._retain)
         self._hub.ready = True

@@ -126,7 +126,9 @@ class Hub:
             for name, feed in feeds.items()
             if feed.websocket is not None and feed.websocket.tokens_outlive_seconds is not None
         }
-        self._signing: dict[str, str] = {}
+        self._signing = {
+            name: "" for name, feed in feeds.items() if feed.webhook is not None and feed.webhook.mint is None
+        }
         self.ready = False
         self.stopping = False
 
@@ -144,7 +146,7 @@ class Hub:
         """Make what the feeds' webhook codecs sign with, once; it is found again later. Tried until it is stored: the
         endpoints of a feed wait for it.
         """
-        waiting = [name for name, feed in self.feeds.items() if feed.webhook is not None]
+        waiting = [name for name, feed in self.feeds.items() if feed.webhook is not None and name not in self._signing]
         while waiting:
             for name in tuple(waiting):
                 try:
@@ -153,6 +155,7 @@ class Hub:
                     _log.warning("a feed's signing key cannot be kept yet", extra={"feed": name, "reason": str(error)})
                 else:
                     waiting.remove(name)
+                    self.courier.tick()  # what came meanwhile has waited for this
             if waiting:
                 await asyncio.sleep(_RETRY_SECONDS)
 

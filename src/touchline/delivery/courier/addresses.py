@@ -100,7 +100,7 @@ def refusal(address: Address, allowed: Sequence[Network]) -> str | None:
         reason = _reason_6(address)
     if reason is None or _is_allowed(address, allowed):
         return None
-    return f"{address} is {reason}; the operator may allow its range with the setting allow_network"
+    return f"{address} is {reason}; the operator may allow its range with --allow-network"
 
 
 def _numeric_ipv4(host: str) -> ipaddress.IPv4Address:

@@ -49,6 +49,10 @@ class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
     failures: int = 0
 
 
+UNJUDGED: Final = -1
+"""``Item.decision`` of what is to be judged before it goes."""
+
+
 class Item:
     """A record that is owed, by the decision of that number (``Backlog.decision``). ``fault``: why it cannot be
     delivered at all; ``trial`` once it has failed."""
@@ -143,7 +147,7 @@ class Backlog:
             return record.stream
         return record.offset if self.ordering is Ordering.NONE else ""
 
-    def take(self, record: Record, fault: str = "") -> None:
+    def take(self, record: Record, fault: str = "", *, judged: bool = True) -> None:
         """The next record is owed; the cursor moves over it."""
         offset = record.offset
         key = self.key(record)
@@ -153,7 +157,7 @@ class Backlog:
             lane = self.lanes[key] = Lane(key, record.stream, offset - 1)
         elif lane.spilled:
             return
-        item = Item(record, fault, self.decision)
+        item = Item(record, fault, self.decision if judged else UNJUDGED)
         full = len(lane.items) >= self._lane_records or self.held + item.size > self._held_bytes
         if full and self.ordering is not Ordering.STRICT:  # what is one lane stops the cursor instead (``has_room``)
             lane.spilled = True
@@ -163,7 +167,7 @@ class Backlog:
             self.held += item.size
         self.settle(lane)
 
-    def refill(self, lane: Lane, records: list[tuple[Record, str]], reached: int) -> None:
+    def refill(self, lane: Lane, records: list[tuple[Record, str]], reached: int, *, judged: bool = True) -> None:
         """What was read of a spilled lane (with faults), owed and in order, through the offset ``reached``."""
         if not lane.spilled:
             return
@@ -175,7 +179,7 @@ class Backlog:
                 continue
             if record.offset > self.cursor:
                 break
-            item = Item(record, fault, self.decision)
+            item = Item(record, fault, self.decision if judged else UNJUDGED)
             # The head is always held: a lane without one could not go on.
             if lane.items and (len(lane.items) >= self._lane_records or self.held + item.size > self._held_bytes):
                 self.settle(lane)

@@ -175,10 +175,11 @@ class WebhookClient:
         """Tell of the requests that have ended. Their handles are free before the first is told: it may cancel the
         others, or send again."""
         told = []
+        now = self._now()
         for curl, code, message in ended:
             sending = self._active[curl]
             assert sending.handle is not None
-            reply = sending.handle.reply(code, message, self._since(sending))
+            reply = sending.handle.reply(code, message, max(0.0, now - sending.started))
             self.release(sending)
             told.append((sending, reply))
         for sending, reply in told:
@@ -192,7 +193,8 @@ class WebhookClient:
 
     def _tell(self, sending: _Sending, reply: Reply) -> None:
         assert self._loop is not None
+        done, sending.done = sending.done, _ignore  # whom it tells may hold it: no cycle is left for the collector
         try:
-            sending.done(reply)
+            done(reply)
         except Exception as error:  # a mistake of one must not lose the others that ended in the same turn
             self._loop.call_exception_handler({"message": "a webhook's done failed", "exception": error})

@@ -410,7 +410,7 @@ class Courier(Hooks):
         backlog.rewind(after)
         for letter in letters:
             if letter.about.offset <= floor:  # the log has it no more
-                backlog.take(letter.record)
+                backlog.take(letter.record, judged=False)
         backlog.cursor = after
         backlog.replay_from = min(backlog.replay_from, letters[0].about.offset - 1)
 

@@ -17,7 +17,7 @@ from touchline.delivery.courier.line import Flight, Line
 from touchline.delivery.courier.messages import message_id
 from touchline.delivery.courier.recent import Spawn
 from touchline.delivery.courier.scheduler import Scheduler
-from touchline.delivery.courier.sending import Hooks, Sender
+from touchline.delivery.courier.sending import GONE, Hooks, Sender
 from touchline.delivery.courier.transport import Reply
 from touchline.delivery.courier.verdict import Verdict, is_timeout, judge, reason
 from touchline.errors import NotFound
@@ -96,6 +96,8 @@ class Handshakes:
         """The handshake that may go now."""
         if not line.telling or line.endpoint.status != "active" or line.member is None or line.removed or line.gone:
             return None
+        if line.wait_until is not None and now < line.wait_until:
+            return None
         for telling in line.telling.values():
             if not telling.busy and (telling.due is None or telling.due <= now):
                 return telling
@@ -145,7 +147,8 @@ class Handshakes:
         now, wall = self._clock.monotonic(), self._clock.wall_ns()
         line.flights.pop(flight, None)
         telling.busy = False
-        verdict = judge(reply, line.policy, wall).verdict
+        judgement = judge(reply, line.policy, wall)
+        verdict = judgement.verdict
         self._scheduler.finished(flight, now, answered=verdict is Verdict.DELIVERED, timed_out=is_timeout(reply))
         if line.attempts is None:
             line.attempts = Attempts(self._limits.attempts, personal=line.feed.capabilities.personal)
@@ -159,6 +162,13 @@ class Handshakes:
                 self.take(line, subscription)
         elif verdict is Verdict.DELIVERED:
             self._over(line, telling)
+        elif verdict is Verdict.GONE:
+            line.last_error = reason(reply)
+            self._hooks.set_status(line, "disabled", GONE)
+        elif verdict is Verdict.WAIT:
+            line.last_error = reason(reply)
+            line.wait_until = max(line.wait_until or 0.0, now + judgement.wait_seconds)
+            self._hooks.alarm(line, line.wait_until)
         else:
             line.last_error = reason(reply)
             self._put_off(line, telling, now)

@@ -310,7 +310,8 @@ class Reading:
             reached = (
                 floor if len(copies) <= self._limits.lane_records else copies[self._limits.lane_records - 1][0].offset
             )
-            backlog.refill(lane, copies[: self._limits.lane_records], reached)
+            # What was owed when it was given up may be no more.
+            backlog.refill(lane, copies[: self._limits.lane_records], reached, judged=False)
         backlog.again(lane, None)
         self._ready(line)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from touchline.clock import Clock
 from touchline.delivery.courier.attempts import excerpt
+from touchline.delivery.courier.backlog import Item, Lane
 from touchline.delivery.courier.letters import Letters
 from touchline.delivery.courier.limits import CourierLimits
 from touchline.delivery.courier.line import Line
@@ -111,13 +112,20 @@ class Reporting:
         try:
             for lane in list(backlog.lanes.values()):
                 for item in list(lane.items):
-                    owed.add(item.record.appended_at)
+                    if self._is_owed(line, lane, item):
+                        owed.add(item.record.appended_at)
                 if lane.spilled and not owed.is_full():
                     await self._count(line, owed, lane.stream, lane.through, backlog.cursor)
             await self._count(line, owed, (line.reads, None), backlog.cursor, self._log.head)
         except LogError:  # retention was quicker, or the log cannot be read: there is at least what was counted
             owed.is_bound = True
         return owed
+
+    def _is_owed(self, line: Line, lane: Lane, item: Item) -> bool:
+        """Whether a record that is held will be sent: what decides may have changed since it was taken."""
+        if item.decision == line.backlog.decision or line.member is None:
+            return True
+        return self._reading.owed(line, item.record, lane.replay_until) is not False
 
     async def _count(
         self, line: Line, owed: _Backlog, place: tuple[str | None, str | None], after: int, through: int

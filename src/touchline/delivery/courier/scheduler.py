@@ -207,14 +207,19 @@ class Scheduler:
 
     def overdue(self, now: float) -> None:
         """What has waited for a second for its answer is no longer on the healthy budget."""
-        for watched, seconds in ((self._watched, SUSPECT_SECONDS), (self._watched_new, UNPROVEN_SECONDS)):
-            while watched and (watched[0].over or now >= watched[0].started + seconds):
-                ticket = watched.popleft()
-                if not ticket.over:
-                    self._leave_healthy(ticket)
-                    ticket.slow = True
-                    self.suspect += 1
-                    ticket.share.suspect = True
+        self._end_patience(self._watched, now - SUSPECT_SECONDS)
+        if self._watched_new:
+            self._end_patience(self._watched_new, now - UNPROVEN_SECONDS)
+
+    def _end_patience(self, watched: deque[Ticket], begun: float) -> None:
+        """For those that began at or before a time."""
+        while watched and ((ticket := watched[0]).over or ticket.started <= begun):
+            watched.popleft()
+            if not ticket.over:
+                self._leave_healthy(ticket)
+                ticket.slow = True
+                self.suspect += 1
+                ticket.share.suspect = True
 
     def next_overdue(self) -> float | None:
         """When the oldest healthy request becomes overdue."""

@@ -28,6 +28,8 @@ from touchline.wire.http import Pairs
 
 _log: Final = logging.getLogger(__name__)
 
+GONE: Final = "the endpoint answered 410: it is gone for good"
+
 _AGENT: Final = ("user-agent", f"Touchline/{touchline.__version__}")
 _REPLAY: Final = ("touchline-replay", "1")
 
@@ -219,7 +221,7 @@ class Sender:
         elif verdict is Verdict.GONE:
             line.last_error = reason(reply)
             line.backlog.again(lane, None)
-            self._hooks.set_status(line, "disabled", "the endpoint answered 410: it is gone for good")
+            self._hooks.set_status(line, "disabled", GONE)
         elif verdict is Verdict.VOID:
             line.backlog.again(lane, None)
         else:

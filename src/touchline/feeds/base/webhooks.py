@@ -46,7 +46,8 @@ class EndpointView(msgspec.Struct, frozen=True):
     options: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
-        about = f"{self.id!r}, {self.partner!r}, {_MASK!r}, {self.topics!r}, {self.label!r}, {self.options!r}"
+        # An option's value may be a key.
+        about = f"{self.id!r}, {self.partner!r}, {_MASK!r}, {self.topics!r}, {self.label!r}, {sorted(self.options)!r}"
         return f"EndpointView({about})"
 
 

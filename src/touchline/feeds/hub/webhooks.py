@@ -38,6 +38,7 @@ SAMPLE_TYPE: Final = "hub.endpoint.test"
 _MAX_TEXT: Final = 256
 _CHOICES_KEPT: Final = 4096
 _POSITIONS_KEPT: Final = 4096
+_GRANTS_KEPT: Final = 4096
 _OURS: Final = ("endpoint", "publisher")
 """first words of the hub's own types, which may be named without their prefix"""
 
@@ -124,7 +125,7 @@ class HubWebhooks:
     def permits(self, grants: Grants, record: Record, state: Any | None) -> bool:
         """As for every native reader (``HubSelector``)."""
         del state
-        return granted(grants).matches(record)
+        return _granted(grants).matches(record)
 
     def variant(self, endpoint: EndpointView) -> str:
         """There is one."""
@@ -169,6 +170,22 @@ class HubWebhooks:
         events = tuple(_event(envelope, now) for envelope in _envelopes(first(headers, "content-type") or "", body))
         detail = f"{events[0].type} of {events[0].subject}" if len(events) == 1 else f"{len(events)} events"
         return Received("event", detail, events, message_id=message_id, payload=body)
+
+
+_selectors: dict[int, tuple[Grants, HubSelector]] = {}
+"""What grants open, by the identity of the grants, which are held here so that it stays theirs."""
+
+
+def _granted(grants: Grants) -> HubSelector:
+    """As ``granted``, which is asked for each record and endpoint: a partner's grants stay one object."""
+    known = _selectors.get(id(grants))
+    if known is not None:
+        return known[1]
+    if len(_selectors) >= _GRANTS_KEPT:
+        _selectors.clear()
+    selector = granted(grants)
+    _selectors[id(grants)] = grants, selector
+    return selector
 
 
 @lru_cache(_POSITIONS_KEPT)
