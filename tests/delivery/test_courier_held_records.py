@@ -135,3 +135,22 @@ async def test_retry_after_holds_handshakes_back_too() -> None:
     world.behaviours[URL] = ok
     await world.run(10)
     assert world.endpoints.to_tell() == []
+
+
+async def test_what_only_the_state_of_a_stream_tells_is_judged_again_too() -> None:
+    world = await World(feed(codec=Codec(needs_state=True))).start()
+    for subject in ("a", "other"):
+        world.states["f", subject] = subject
+    await world.partner(subject=["a", "other"])
+    made = await world.endpoint(URL, refuses)
+    await world.append(*(event("a") for _ in range(40)), event("other"))
+    await world.run(20)
+    await narrow(world, made.id)
+    world.behaviours[URL] = ok
+    assert await world.run(120, until=lambda: 41 in world.taken(URL))
+    await world.run(60)
+    assert world.taken(URL) == [41]
+    await world.directory.set_grants("acme", "f", {"subject": ["a", "other"]})
+    (last,) = await world.append(event("a"))
+    assert await world.run(60, until=lambda: last in world.taken(URL))
+    assert world.taken(URL) == [41, last], "what was passed over stays so"

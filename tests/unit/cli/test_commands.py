@@ -49,7 +49,7 @@ def test_partner_life(hub: Any, touchline: Command) -> None:
     assert touchline("partner", "remove", "p", "--json").json == {"partner": "p", "removed": True}
     gone = touchline("partner", "show", "p")
     assert (gone.code, gone.out) == (1, "")
-    assert gone.err == "touchline: the hub answered 404: Not Found there is no partner p\n"
+    assert gone.err == "touchline: the hub answered 404: Not Found: there is no partner p\n"
 
 
 def test_grants_are_replaced_and_options_kept(hub: Any, touchline: Command) -> None:

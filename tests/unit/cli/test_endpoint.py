@@ -260,7 +260,7 @@ def test_the_hubs_refusal_is_one_line(endpoints: Endpoints, touchline: Command) 
     endpoints.answers["POST "] = (400, {"title": "Bad Request", "detail": "the URL\nhas no host"})
     done = touchline("endpoint", "add", "acme", "https://", "--feed", "hub", "--json")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "touchline: the hub answered 400: Bad Request the URL has no host\n"
+    assert done.err == "touchline: the hub answered 400: Bad Request: the URL has no host\n"
 
 
 def test_help_is_complete(touchline: Command) -> None:

@@ -44,7 +44,7 @@ def test_a_refused_line_is_named_by_its_number(hub: Any, touchline: Command, tmp
     assert done.out == "500 accepted, 0 duplicates, 1 refused, position abcdefgh-1\n"
     assert done.err == (
         "line 509: id: no good\n"
-        "touchline: the hub answered 400: Bad Request events cannot be taken; line 504 and what follows is not stored\n"
+        "touchline: the hub answered 400: Bad Request: events cannot be taken; line 504 and what follows is not stored\n"
     )
     done = touchline("publish", str(path), "--json")
     assert done.json["errors"] == [{"line": 509, "field": "id", "detail": "no good"}]
@@ -58,7 +58,7 @@ def test_a_wrong_key_is_said(hub: Any, touchline: Command, tmp_path: Path) -> No
     path.write_bytes(LINES)
     done = touchline("publish", str(path), "--key", "wrong")
     assert done.code == 1
-    assert "401: Unauthorized a good key is needed; line 1 and what follows is not stored" in done.err
+    assert "401: Unauthorized: a good key is needed; line 1 and what follows is not stored" in done.err
 
 
 def test_files_that_cannot_be_read(hub: Any, touchline: Command, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_refusal_carries_the_hubs_own_words(server: Any, hub: HubClient) -> No
         "errors": [{"index": 2, "field": "a", "detail": "b"}],
     }
     server.answer(400, problem, content_type="application/problem+json")
-    with pytest.raises(HubRefused, match="400: Bad Request 1 event is bad") as caught:
+    with pytest.raises(HubRefused, match="400: Bad Request: 1 event is bad") as caught:
         hub.publish([b"{}"])
     assert caught.value.problems == (EventProblem(2, "a", "b"),)
     assert caught.value.status == 400

@@ -214,7 +214,7 @@ class Reading:
         endpoint, backlog = line.endpoint, line.backlog
         owner = endpoint.id if line.admitted is Admitted.CONFIRMED else ""
         found = self._endpoints.find(endpoint.feed, endpoint.partner, line.codec.topic(record), owner)
-        if found is None or found.state != "confirmed":
+        if found is None:
             return False
         if record.offset <= again_until:
             return True

@@ -1,0 +1,190 @@
+"""What can be asked of the exchange, and its two kinds of answer."""
+
+from __future__ import annotations
+
+import enum
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from touchline.feeds.prophetx.exchange import payloads
+from touchline.feeds.prophetx.exchange.payloads import Change, Line, Market, SportEvent, Tournament
+
+FILL_OR_KILL: Final = "fillOrKill"
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A wager to be placed, as the request body has it. Decode amounts as Decimal: a float would not be exact."""
+
+    external_id: str
+    line_id: str
+    odds: Decimal
+    stake: Decimal
+    wager_strategy: str = ""
+
+
+class Cancellation(msgspec.Struct, frozen=True):
+    """A wager to be cancelled; both ids must fit."""
+
+    external_id: str
+    wager_id: str
+
+
+class OpenAccount(msgspec.Struct, frozen=True):
+    """A partner with its starting balance, in cents."""
+
+    partner: str
+    balance_cents: int
+
+
+class Place(msgspec.Struct, frozen=True):
+    """place_wager."""
+
+    partner: str
+    order: Order
+
+
+class PlaceMany(msgspec.Struct, frozen=True):
+    """place_multiple_wagers: each with its own result."""
+
+    partner: str
+    orders: tuple[Order, ...]
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """cancel_wager."""
+
+    partner: str
+    cancellation: Cancellation
+
+
+class CancelMany(msgspec.Struct, frozen=True):
+    """cancel_multiple_wagers: each with its own result."""
+
+    partner: str
+    cancellations: tuple[Cancellation, ...]
+
+
+class CancelWhere(msgspec.Struct, frozen=True):
+    """cancel_all_wagers; with ``event_id`` cancel_wagers_by_event; with a market (and a line) cancel_wagers_by_market."""
+
+    partner: str
+    event_id: int | None = None
+    market_id: int | None = None
+    line_id: str | None = None
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Cancel what was to be filled at once and was not (``State.next_expiry`` says when to ask)."""
+
+
+class PutTournament(msgspec.Struct, frozen=True):
+    """Create or update a tournament."""
+
+    tournament: Tournament
+
+
+class PutSportEvent(msgspec.Struct, frozen=True):
+    """Create or update a sport event; its ``status`` going live wipes what rests from before the game."""
+
+    event: SportEvent
+
+
+class PutMarket(msgspec.Struct, frozen=True):
+    """Create, update, suspend (``status``) or re-open a market."""
+
+    market: Market
+
+
+class PutLine(msgspec.Struct, frozen=True):
+    """Create, update, suspend (``status``) or re-open both sides of a two-way line."""
+
+    sides: tuple[Line, Line]
+
+
+class Remove(msgspec.Struct, frozen=True):
+    """Remove a tournament, sport event, market, or two-way line with all below it; its wagers are voided.
+
+    Give the tournament alone, the event alone, event and market, or a line_id of either side.
+    """
+
+    tournament_id: int | None = None
+    event_id: int | None = None
+    market_id: int | None = None
+    line_id: str | None = None
+
+
+class Void(msgspec.Struct, frozen=True):
+    """Void every open wager of a two-way line (either side's ``line_id``), or of a market."""
+
+    line_id: str | None = None
+    event_id: int | None = None
+    market_id: int | None = None
+
+
+class Result(enum.Enum):
+    """How one side of a two-way line ended."""
+
+    WIN = "win"
+    LOSE = "lose"
+    PUSH = "push"
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Settle a two-way line: ``result`` is that of the side named."""
+
+    line_id: str
+    result: Result
+
+
+Command = (
+    OpenAccount
+    | Place
+    | PlaceMany
+    | Cancel
+    | CancelMany
+    | CancelWhere
+    | Expire
+    | PutTournament
+    | PutSportEvent
+    | PutMarket
+    | PutLine
+    | Remove
+    | Void
+    | Settle
+)
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why not, in the provider's form: HTTP status and the error body ``{"error", "message"}``."""
+
+    status: int
+    error: str
+    message: str
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An item of place or cancel many that was refused, by its place in the request."""
+
+    index: int
+    refusal: Refusal
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """``changes`` go out as one batch, all or nothing (none when nothing had to change).
+
+    ``wagers`` are those that the command placed or cancelled, in the order asked for, as they are afterwards.
+    """
+
+    changes: tuple[Change, ...]
+    wagers: tuple[payloads.WagerInfo, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+class Refused(Exception):
+    """Raised inside a decision; ``decide`` turns it into its Refusal."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(status, error, message)
