@@ -232,6 +232,10 @@ def test_unsubscribing_by_the_address_in_a_message(hub: Hub, client: HubClient, 
     }
     assert len(told(receiver, "desk", "Notification", MILESTONES)) <= tried + 1, "one may have been under way"
     assert states(client, made["endpoint"])[MILESTONES] == "ended"
+    client.endpoints.update(made["endpoint"], options={"timeout_seconds": "5"})
+    assert states(client, made["endpoint"]) == {MILESTONES: "ended", HIGHS: "confirmed"}, "an option asks nobody"
+    client.endpoints.update(made["endpoint"], topics=[MILESTONES, HIGHS])
+    assert states(client, made["endpoint"])[MILESTONES] != "ended", "naming the topics does"
 
 
 def test_a_restart_in_the_middle_of_a_handshake(tmp_path: Path, receiver: Receiver) -> None:

@@ -57,7 +57,7 @@ class Item:
     """A record that is owed, by the decision of that number (``Backlog.decision``). ``fault``: why it cannot be
     delivered at all; ``trial`` once it has failed."""
 
-    __slots__ = ("attempts", "decision", "fault", "record", "status", "trial")
+    __slots__ = ("attempts", "decision", "fault", "record", "size", "status", "trial")
 
     def __init__(self, record: Record, fault: str, decision: int) -> None:
         self.record = record
@@ -66,11 +66,8 @@ class Item:
         self.attempts = 0
         self.status: int | None = None
         self.trial: Trial | None = None
-
-    @property
-    def size(self) -> int:
-        """What it holds in memory, roughly."""
-        return len(self.record.event.data) + OVERHEAD_BYTES
+        self.size = len(record.event.data) + OVERHEAD_BYTES
+        """what it holds in memory, roughly"""
 
 
 class Lane:

@@ -182,7 +182,9 @@ class Reading:
         if member is None:
             return False
         try:
-            if not codec.wants(record, line.view) or not self._is_admitted(line, record, again_until):
+            if not codec.wants(record, line.view):
+                return False
+            if line.admitted is not Admitted.AT_ONCE and not self._is_subscribed(line, record, again_until):
                 return False
             if codec.needs_state and member.grants:
                 return None
@@ -208,13 +210,11 @@ class Reading:
         _log.error("a record could not be matched with an endpoint", extra=about, exc_info=error)
         return f"the feed could not tell whether it is owed: {type(error).__name__}"
 
-    def _is_admitted(self, line: Line, record: Record, again_until: int) -> bool:
-        if line.admitted is Admitted.AT_ONCE:
-            return True
+    def _is_subscribed(self, line: Line, record: Record, again_until: int) -> bool:
         endpoint, backlog = line.endpoint, line.backlog
         owner = endpoint.id if line.admitted is Admitted.CONFIRMED else ""
         found = self._endpoints.find(endpoint.feed, endpoint.partner, line.codec.topic(record), owner)
-        if found is None:
+        if found is None or found.state != "confirmed":
             return False
         if record.offset <= again_until:
             return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Final
 
 import touchline
@@ -170,7 +171,7 @@ class Sender:
 
     def post(self, line: Line, outgoing: Outgoing, flight: Flight, done: Callable[[Flight, Reply], None]) -> None:
         """Hand a message to the transport; ``done`` is told of the answer."""
-        flight.sending = self.send(line, outgoing, lambda reply: done(flight, reply), replay=flight.replay)
+        flight.sending = self.send(line, outgoing, partial(done, flight), replay=flight.replay)
         if flight.sending is None:
             done(flight, Reply(None, trouble=Trouble.BROKEN, detail="the request cannot be made"))
 

@@ -44,18 +44,20 @@ _OURS: Final = ("endpoint", "publisher")
 
 
 class _Choice(msgspec.Struct, frozen=True):
-    """What an endpoint asks for; ``everything``, ``types`` and ``beginnings`` are three ways to name types."""
+    """What an endpoint asks for; ``everything``, ``types`` and ``beginnings`` are three ways to name types.
+    ``unnarrowed``: the selector takes all."""
 
     everything: bool
     types: frozenset[str]
     beginnings: tuple[str, ...]
     selector: HubSelector
+    unnarrowed: bool
 
     def takes(self, record: Record) -> bool:
         """Whether the record is one of these."""
         kind = record.event.type
         named = self.everything or kind in self.types or kind.startswith(self.beginnings)
-        return named and self.selector.matches(record)
+        return named and (self.unnarrowed or self.selector.matches(record))
 
 
 class HubWebhooks:
@@ -225,6 +227,7 @@ def _choice(topics: tuple[str, ...], feeds: str, subjects: str) -> _Choice:
             subjects=_parts(subjects),
             admin=True,  # what may be seen is the grants' matter
         ),
+        unnarrowed=not feeds and not subjects,
     )
 
 

@@ -186,6 +186,8 @@ class EndpointAdmin:
             raise ValueError(f"nothing is confirmed on {endpoint.feed}: there is nothing to ask for anew")
         # What was asked for while the options were others ends, where nothing is asked for now.
         ask = () if checked.ask is None and hub.endpoints.subscriptions_of(endpoint.id) else checked.ask
+        if ask and changes.topics is None and changes.url is None and not changes.resubscribe:
+            ask = None  # options alone ask nobody: a receiver that has unsubscribed stays so
         secret = await self._fit_secret(endpoint, options)
         endpoint = await hub.endpoints.change(
             endpoint.id,
