@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import touchline
 from touchline.clock import Clock
@@ -35,36 +35,29 @@ _AGENT: Final = ("user-agent", f"Touchline/{touchline.__version__}")
 _REPLAY: Final = ("touchline-replay", "1")
 
 
-class Hooks:
+class Hooks(Protocol):
     """What the sender asks of the courier around it."""
 
     def ready(self, line: Line) -> None:
         """It may have something to do."""
-        raise NotImplementedError
 
     def rest(self, line: Line, lane: Lane, seconds: float) -> None:
         """Put a lane off."""
-        raise NotImplementedError
 
     def alarm(self, line: Line, at: float) -> None:
         """Look at a line again at a time (monotonic)."""
-        raise NotImplementedError
 
     def settled(self, line: Line) -> None:
         """Something of it is to be made durable."""
-        raise NotImplementedError
 
     def failing(self, line: Line) -> None:
         """Its breaker has opened."""
-        raise NotImplementedError
 
     def succeeded(self, line: Line, *, closed: bool) -> None:
         """It took a record; whether that closed its breaker."""
-        raise NotImplementedError
 
     def set_status(self, line: Line, status: Status, why: str) -> None:
         """The hub pauses or disables it, or takes that back."""
-        raise NotImplementedError
 
 
 class Sender:
