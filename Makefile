@@ -18,7 +18,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.developing: $(VENV)/.made pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	# Its metadata demands a cryptography of years ago; it works with today's, and only tests use it.
+	@# Its metadata demands a cryptography of years ago; it works with today's, and only tests use it.
 	$(BIN)/python -m pip install --quiet --no-deps sns-message-validator==0.0.1
 	@touch $@ $(VENV)/.installed
 

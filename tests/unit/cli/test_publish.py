@@ -44,7 +44,8 @@ def test_a_refused_line_is_named_by_its_number(hub: Any, touchline: Command, tmp
     assert done.out == "500 accepted, 0 duplicates, 1 refused, position abcdefgh-1\n"
     assert done.err == (
         "line 509: id: no good\n"
-        "touchline: the hub answered 400: Bad Request: events cannot be taken; line 504 and what follows is not stored\n"
+        "touchline: the hub answered 400: Bad Request: events cannot be taken; "
+        "line 504 and what follows is not stored\n"
     )
     done = touchline("publish", str(path), "--json")
     assert done.json["errors"] == [{"line": 509, "field": "id", "detail": "no good"}]
