@@ -21,6 +21,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     headers = {"Authorization": f"Bearer {os.environ['ADMIN_KEY']}"}
     if path.startswith("/api/"):
         headers = {"Authorization": f"API-Key {os.environ['HOCKEY_KEY']}"}
+    elif path.startswith("/partner/"):
+        headers = {"Authorization": f"Bearer {os.environ['EXCHANGE_TOKEN']}"}
     elif path.startswith("/insights/"):
         headers = {"Authorization": os.environ["INSIGHTS_TOKEN"]}
     elif path.startswith("/v5/"):

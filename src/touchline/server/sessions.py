@@ -176,3 +176,6 @@ class Sessions:
             if not self._open:
                 break
             await asyncio.sleep(0.05)
+        for session in list(self._open):  # whoever did not answer the close is not waited for
+            session.abort()
+        await asyncio.sleep(0)

@@ -48,7 +48,7 @@ from touchline.feeds.base.sessions import (
     WebSocketSurface,
     Wish,
 )
-from touchline.feeds.base.snapshots import SnapshotFold, State
+from touchline.feeds.base.snapshots import Owned, SnapshotFold, State
 from touchline.feeds.base.webhooks import (
     Admitted,
     EndpointView,
@@ -109,6 +109,7 @@ __all__ = [
     "Operation",
     "Order",
     "Outgoing",
+    "Owned",
     "Parameter",
     "Ports",
     "PositionView",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from touchline.feeds.base.sessions import Instant
 from touchline.model import Event, Record
 
 State = TypeVar("State")
+
+
+@runtime_checkable
+class Owned(Protocol):
+    """A state that may be one partner's alone: ``owner`` is its partner_id, or None when everybody may see it.
+
+    Asked of the state, not of records: they expire, and then the log no longer says whose the stream is.
+    """
+
+    owner: str | None
 
 
 class SnapshotFold(Protocol, Generic[State]):

@@ -1,46 +1,53 @@
-"""ProphetX Service API: the events that publishers may append. Its surfaces are not served yet."""
+"""ProphetX Service API: a betting exchange's broadcast and private channels over the Pusher protocol, and its REST."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from touchline.feeds.base import Capabilities, EventType, Feed, Transport
-from touchline.model import Event
-
-CHANGES: Final = (
-    "tournament",
-    "sport_event",
-    "market",
-    "market_line",
-    "market_selections",
-    "matched_bet",
-    "wager",
-    "private_system_signal",
+from touchline.feeds.base import (
+    Capabilities,
+    CredentialField,
+    EventType,
+    Feed,
+    Form,
+    Keep,
+    Transport,
+    WebSocketSurface,
 )
-
-
-class Payload(msgspec.Struct):
-    """A change's payload, decoded; passed on unchanged."""
-
-    info: dict[str, msgspec.Raw] | None = None
-
-
-def _check(event: Event, _: Payload) -> tuple[str, str] | None:
-    if event.extensions.get("op") not in ("c", "u", "d"):
-        return ("op", "must be c, u or d")
-    if event.partner is not None and event.partner != event.subject:
-        return ("partner", "a private change has its owner's partner_id as subject and as partner")
-    return None
-
+from touchline.feeds.prophetx.channels import (
+    ACCOUNT,
+    BROADCAST_CHANGES,
+    FEED_NAME,
+    GRANT,
+    PREFIX,
+    PRIVATE_CHANGES,
+    TOURNAMENT,
+    encode,
+)
+from touchline.feeds.prophetx.messages import Payload, check
+from touchline.feeds.prophetx.session import PATH, ExchangeSession
+from touchline.feeds.prophetx.state import ExchangeFold
+from touchline.wire.pusher import MAX_DATA_BYTES
 
 FEED: Final = Feed(
-    name="prophetx",
+    name=FEED_NAME,
     title="ProphetX Service API WebSocket events",
     document="ProphetX Service API, WebSocket Events",
     compared_on="2026-11-20",
-    types=tuple(EventType(f"prophetx.{change}", Payload, check=_check) for change in CHANGES),
-    capabilities=Capabilities(transports=frozenset({Transport.WEBSOCKET, Transport.REST}), max_message_bytes=10 * 1024),
-    grant_keys=frozenset({"tournament_id"}),
+    types=tuple(
+        EventType(PREFIX + change, Payload, document=change == TOURNAMENT, check=check)
+        for change in (*BROADCAST_CHANGES, *PRIVATE_CHANGES, ACCOUNT)
+    ),
+    capabilities=Capabilities(
+        transports=frozenset({Transport.WEBSOCKET, Transport.REST}), max_message_bytes=MAX_DATA_BYTES
+    ),
+    credentials=(
+        CredentialField("access_key", Form.HEX32, Keep.HASHED, lookup=True),
+        CredentialField("secret_key", Form.TOKEN, Keep.HASHED),
+        CredentialField("partner_id", Form.UUID, Keep.PLAIN, permanent=True),
+    ),
+    grant_keys=frozenset({GRANT}),
+    websocket=WebSocketSurface(path=PATH, open=ExchangeSession, encode=encode),
+    http="touchline.feeds.prophetx.http",
+    snapshot=ExchangeFold(),
 )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from touchline.delivery.fanout import Framing, Reader
 from touchline.errors import PositionGone, RemoteProtocolError
-from touchline.feeds.base import Admission, Answered, EndReason, Identify, Operation, Parameter
+from touchline.feeds.base import Admission, Answered, EndReason, Identify, Operation, Owned, Parameter
 from touchline.feeds.hub import selection
 from touchline.feeds.hub.selection import HubSelector, selector
 from touchline.log.base import MAX_PAGE
@@ -213,8 +213,11 @@ class NativeReading:
         unknown = problem(404, "Not Found", "nothing is known of this stream, or its feed keeps no snapshot")
         if feed not in self._hub.feeds or not await self._may_see(admission, feed, subject):
             return unknown
-        view = await self._hub.snapshots.view(feed, subject)
-        return unknown if view is None else HttpResponse(200, view)
+        state = await self._hub.snapshots.state(feed, subject)
+        fold = self._hub.snapshots.fold(feed)
+        if state is None or fold is None or not _may_have(admission, state):
+            return unknown
+        return HttpResponse(200, fold.view(state))
 
     async def _may_see(self, admission: Admission, feed: str, subject: str) -> bool:
         if admission.partner is None:
@@ -348,6 +351,12 @@ class SseSession:
         self._sending = 0
         if self._reader.blocked:
             self._fanout.drained(self._reader)
+
+
+def _may_have(admission: Admission, state: object) -> bool:
+    """Whether a state may be shown: one partner's alone only to those who were granted it."""
+    owner = state.owner if isinstance(state, Owned) else None
+    return admission.partner is None or owner is None or owner in admission.grants.get("partner", frozenset())
 
 
 async def _disconnected(receive: Receive) -> None:

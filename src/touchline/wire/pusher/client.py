@@ -1,7 +1,7 @@
 """The client's role on one connection: waits for the greeting, keeps the line alive, subscribes, reads events.
 
-``data`` of an event is handed on as the JSON text that it is, so that numbers beyond 2^53 stay what they are. ``outbox``
-collects the messages to send. Times are monotonic seconds.
+``data`` of an event is handed on as the JSON text that it is, so that numbers beyond 2^53 stay what they are.
+``outbox`` collects the messages to send. Times are monotonic seconds.
 """
 
 from __future__ import annotations

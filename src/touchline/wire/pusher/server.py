@@ -88,14 +88,15 @@ class PusherServer:
     def receive(self, message: str | bytes, now: float) -> Request | None:
         """What the client asks for with a message; None when it is answered already, or asks for nothing."""
         self._heard_at, self._pinged_at = now, None
-        if isinstance(message, bytes):
-            return self._complain(CloseCode.BAD_MESSAGE, "Messages are text")
-        if len(message) > frames.MAX_MESSAGE_BYTES:
-            return self._complain(CloseCode.BAD_MESSAGE, f"The message is larger than {frames.MAX_MESSAGE_BYTES} bytes")
         try:
+            if isinstance(message, bytes):
+                raise RemoteProtocolError("messages are text, not binary")
+            if len(message) > frames.MAX_MESSAGE_BYTES:
+                raise RemoteProtocolError(f"a message is at most {frames.MAX_MESSAGE_BYTES} bytes")
             return self._request(frames.decode(message))
         except RemoteProtocolError as problem:
-            return self._complain(CloseCode.BAD_MESSAGE, str(problem))
+            self._say(frames.error(CloseCode.BAD_MESSAGE, str(problem)))
+            return None
 
     def _request(self, frame: frames.Frame) -> Request | None:
         match frame.event:
@@ -111,15 +112,15 @@ class PusherServer:
                     self.channels.discard(channel)
                     return Unsubscribe(channel)
             case event if event.startswith(frames.CLIENT_EVENT):
-                return self._complain(CloseCode.CLIENT_EVENT_REFUSED, "Client events are not enabled")
+                self._say(frames.error(CloseCode.CLIENT_EVENT_REFUSED, "Client events are not enabled"))
             case event:
-                return self._complain(CloseCode.BAD_MESSAGE, f"Unknown event {event[:64]!r}")
+                raise RemoteProtocolError(f"unknown event {event[:64]!r}")
         return None
 
     def _subscribing(self, asked: _Subscribing) -> Request | None:
         channel = asked.channel
         if not 0 < len(channel) <= frames.MAX_CHANNEL_CHARS:
-            return self._complain(CloseCode.BAD_MESSAGE, f"A channel's name has 1 to {frames.MAX_CHANNEL_CHARS} signs")
+            raise RemoteProtocolError(f"a channel's name has 1 to {frames.MAX_CHANNEL_CHARS} characters")
         if channel not in self.channels and len(self.channels) >= MAX_CHANNELS:
             self._say(frames.refused(channel, 403, f"At most {MAX_CHANNELS} channels a connection", "LimitReached"))
             return None
@@ -154,9 +155,6 @@ class PusherServer:
         """The messages since the last call."""
         messages, self.outbox = self.outbox, []
         return messages
-
-    def _complain(self, code: CloseCode, message: str) -> None:
-        self._say(frames.error(code, message))
 
     def _say(self, message: str | bytes) -> None:
         if len(self.outbox) < _MAX_ANSWERS:  # whoever drives this drains it after every message; a bound all the same

@@ -13,7 +13,7 @@ _SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}\Z")
 
 
 def is_socket_id(text: str) -> bool:
-    """Whether the text can be a socket's id: two decimal numbers. Sign nothing else: a colon would forge another name."""
+    """Whether the text can be a socket's id: two decimal numbers. Sign for nothing else: a colon would forge a name."""
     return _SOCKET_ID.match(text) is not None
 
 

@@ -38,6 +38,13 @@ class OpenAccount(msgspec.Struct, frozen=True):
     balance_cents: int
 
 
+class Deposit(msgspec.Struct, frozen=True):
+    """Money paid into an account, in cents."""
+
+    partner: str
+    cents: int
+
+
 class Place(msgspec.Struct, frozen=True):
     """place_wager."""
 
@@ -67,7 +74,7 @@ class CancelMany(msgspec.Struct, frozen=True):
 
 
 class CancelWhere(msgspec.Struct, frozen=True):
-    """cancel_all_wagers; with ``event_id`` cancel_wagers_by_event; with a market (and a line) cancel_wagers_by_market."""
+    """cancel_all_wagers; with ``event_id`` cancel_wagers_by_event; with a market too (and a line) by market."""
 
     partner: str
     event_id: int | None = None
@@ -140,6 +147,7 @@ class Settle(msgspec.Struct, frozen=True):
 
 Command = (
     OpenAccount
+    | Deposit
     | Place
     | PlaceMany
     | Cancel

@@ -22,6 +22,9 @@ MATCHED_BET: Final = "prophetx.matched_bet"
 WAGER: Final = "prophetx.wager"
 ACCOUNT: Final = "prophetx.account"
 
+SEQUENCE: Final = "sequence"
+"""The extension attribute (CloudEvents' own) with a change's number: a bare removal carries none inside."""
+
 
 class Published(Protocol):
     """A published change as the fold needs it: ``model.Event`` and ``Change`` are such."""

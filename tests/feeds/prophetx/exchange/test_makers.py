@@ -1,0 +1,133 @@
+"""Seeded makers and takers: the same dice play the same games, the book stays alive, every rule holds meanwhile."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import msgspec
+import pytest
+
+from touchline.feeds.prophetx import FEED, exchange
+from touchline.feeds.prophetx.exchange import Accepted, Refusal, payloads
+from touchline.feeds.prophetx.exchange.makers import MAKERS, MOST_RESTING, TOURNAMENT, Crowd, Times
+from touchline.model import Event
+
+from . import worlds
+from .worlds import T0
+
+STEP_NS = 50_000_000
+TIMES = Times(games=2, before_seconds=10, play_seconds=20, after_seconds=3)
+
+
+def play(seed: int, steps: int, watcher: worlds.Watcher | None = None, restart_at: int = -1) -> worlds.Floor:
+    """Let the crowd play; a restart replaces the crowd and rebuilds the state of what was published."""
+    floor = worlds.Floor()
+    crowd = Crowd(random.Random(seed), TIMES)
+    for step in range(steps):
+        if step == restart_at:
+            floor.state = worlds.rebuilt(floor.published)
+            crowd = Crowd(random.Random(seed + 1), TIMES)
+        floor.now = T0 + step * STEP_NS
+        for command in crowd.next(floor.state, floor.now):
+            answer = exchange.decide(floor.state, command, floor.now, floor.new_id)
+            if isinstance(answer, Refusal):
+                assert answer.error == "no_cancellable_wagers", (command, answer)
+                continue
+            take(floor, command, answer, watcher)
+    return floor
+
+
+def take(
+    floor: worlds.Floor, command: exchange.Command, answer: Accepted, watcher: worlds.Watcher | None = None
+) -> None:
+    worlds.check_trades(answer.changes)
+    for failure in answer.failures:
+        assert failure.refusal.error == "insufficient_amount"
+    if isinstance(command, exchange.OpenAccount):
+        floor.deposits += command.balance_cents
+    elif isinstance(command, exchange.Deposit):
+        floor.deposits += command.cents
+    for change in answer.changes:
+        exchange.apply(floor.state, change)
+    floor.published.extend(answer.changes)
+    if watcher:
+        watcher.take(answer.changes)
+
+
+def test_a_minute_and_a_half_of_trading() -> None:
+    watcher = worlds.Watcher()
+    floor = play(7, 1800, watcher)
+    counts = Counter((change.type.split(".")[1], change.extensions["op"]) for change in floor.published)
+    assert counts["matched_bet", "c"] > 200
+    assert counts["market_selections", "u"] > 500
+    assert counts["sport_event", "d"] >= 2
+    statuses = Counter(wager.status for wager in floor.state.wagers.values())
+    assert set(statuses) >= {"open", "closed", "canceled", "wiped"}
+    worlds.check_money(floor)
+    worlds.check_sides(floor.state)
+    worlds.check_books(floor.state)
+    watcher.check(floor.state)
+    worlds.check_numbers(floor.published)
+    assert worlds.fingerprint(worlds.rebuilt(floor.published)) == worlds.fingerprint(floor.state)
+    assert len(floor.state.events) <= TIMES.games
+    resting = Counter(wager.partner for wager in floor.state.wagers.values() if wager.is_resting)
+    assert all(resting[maker] <= (MOST_RESTING + 6) * TIMES.games for maker in MAKERS)
+
+
+def test_all_that_is_published_is_what_the_feed_takes() -> None:
+    kinds = {kind.name: kind for kind in FEED.types}
+    for change in play(9, 300).published:
+        kind = kinds[change.type]
+        event = Event(
+            feed=FEED.name,
+            type=change.type,
+            subject=change.subject,
+            source="/sandbox/prophetx",
+            id=change.id,
+            data=change.data,
+            occurred_at=T0,
+            received_at=T0,
+            extensions=change.extensions,
+        )
+        assert kind.check is not None
+        assert kind.check(event, msgspec.json.decode(change.data, type=kind.data)) is None
+
+
+def test_the_same_dice_play_the_same_games() -> None:
+    assert play(3, 200).published == play(3, 200).published
+    assert play(3, 200).published != play(4, 200).published
+
+
+@pytest.mark.parametrize("restart_at", [1, 150, 450, 700])
+def test_they_go_on_after_a_restart(restart_at: int) -> None:
+    floor = play(5, 900, restart_at=restart_at)
+    late = [change for change in floor.published[len(floor.published) // 2 :] if change.type == payloads.MATCHED_BET]
+    assert late
+    worlds.check_money(floor)
+    worlds.check_books(floor.state)
+    identifiers = [change.id for change in floor.published]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_the_crowd_leaves_other_tournaments_alone() -> None:
+    floor = worlds.open_floor("ann")
+    crowd = Crowd(random.Random(1), TIMES)
+    for step in range(300):
+        floor.now = T0 + 1_000_000_000 + step * STEP_NS
+        for command in crowd.next(floor.state, floor.now):
+            floor.do(command)
+    public = [change for change in floor.published[6:] if "partner" not in change.extensions]
+    assert {change.subject for change in public} == {str(TOURNAMENT.id)}
+    told = [change for change in floor.published if change.type == payloads.WAGER]
+    assert all(msgspec.json.decode(change.data)["info"]["sport_event_id"] != 7001 for change in told)
+
+
+def test_who_ran_out_of_money_is_given_more() -> None:
+    floor = worlds.Floor()
+    crowd = Crowd(random.Random(1), TIMES)
+    floor.accepted(exchange.OpenAccount(MAKERS[0], 1))
+    for _ in range(2):
+        for command in crowd.next(floor.state, T0):
+            floor.accepted(command)
+    assert floor.money(MAKERS[0])[0] > 100_000_00
