@@ -15,6 +15,7 @@ TouchlineError
 │   ├── AlreadyExists      a partner or key of that name is there
 │   ├── NotFound           there is none
 │   └── RevisionConflict   somebody else wrote the entry first
+├── EngineBusy             a sandbox has more commands waiting than it may; retry later
 └── UpstreamError          an HTTP or WebSocket peer that we are a client of refused or broke off
 
 ``retryable`` and ``retry_after`` (seconds) are data, so that a shell decides without knowing the class.
@@ -117,6 +118,13 @@ class RevisionConflict(DirectoryError):
     """The entry was written by somebody else since it was read."""
 
     retryable = True
+
+
+class EngineBusy(TouchlineError):
+    """Too many commands wait for a sandbox engine; this one was not taken."""
+
+    retryable = True
+    retry_after = 1.0
 
 
 class UpstreamError(TouchlineError):

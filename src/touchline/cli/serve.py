@@ -58,6 +58,12 @@ def command(
     retention_bytes: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Keep at most so much; such as 50GB.", show_default=False)
     ] = None,
+    sandbox: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FEED", help="Run this feed's sandbox in the hub, such as prophetx; may repeat.", show_default=False
+        ),
+    ] = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="A web page that may call the hub; may repeat.", show_default=False),
@@ -77,6 +83,7 @@ def command(
         "log": log,
         "retention": retention,
         "retention_bytes": retention_bytes,
+        "sandbox": sandbox,
         "cors_origin": cors_origin,
     }
     try:

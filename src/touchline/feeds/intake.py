@@ -23,12 +23,23 @@ class Intake:
 
     def __init__(self, feeds: Mapping[str, Feed]) -> None:
         self._feeds = feeds
+        self._own_sources = {
+            feed.sandbox.engine.source
+            for feed in feeds.values()
+            if feed.sandbox is not None and feed.sandbox.engine is not None
+        }
         self._kinds: dict[str, tuple[EventType, msgspec.json.Decoder[Any]]] = {
             kind.name: (kind, msgspec.json.Decoder(kind.data)) for feed in feeds.values() for kind in feed.types
         }
 
-    def event(self, envelope: Envelope, received_at: int) -> Event | Problem:
-        """The event of an envelope received at that time (ns), or why it is refused."""
+    def event(self, envelope: Envelope, received_at: int, *, from_within: bool = False) -> Event | Problem:
+        """The event of an envelope received at that time (ns), or why it is refused.
+
+        ``from_within``: a sandbox engine of the hub made it. Nobody else may use its source: the engine's state is what
+        stands in the log under it.
+        """
+        if not from_within and envelope.source in self._own_sources:
+            return ("source", "events of this source are made by the hub's own sandbox alone")
         feed, dot, rest = envelope.type.partition(".")
         if feed not in self._feeds or not dot or not rest:
             names = ", ".join(name for name in self._feeds if name != HUB_FEED)
@@ -38,7 +49,7 @@ class Intake:
         occurred_at = received_at if envelope.occurred_at is None else envelope.occurred_at
         found = self._kinds.get(envelope.type)
         if found is None:
-            return Event(
+            event = Event(
                 feed,
                 envelope.type,
                 envelope.subject,
@@ -50,6 +61,8 @@ class Intake:
                 envelope.time,
                 extensions=envelope.extensions,
             )
+            check = self._feeds[feed].check_unknown
+            return (check(event) if check else None) or event
         kind, decoder = found
         data = envelope.data
         try:

@@ -31,6 +31,7 @@ from touchline.delivery.fanout import Fanout, FanoutLimits
 from touchline.errors import ConfigError, LogError, TouchlineError
 from touchline.feeds import registry
 from touchline.feeds.base import Form, Operation
+from touchline.feeds.intake import Intake
 from touchline.log.directory import Directory
 from touchline.log.endpoints import Endpoints
 from touchline.log.entries import Role, mint
@@ -38,14 +39,16 @@ from touchline.log.sqlite import SqliteLog
 from touchline.server import config
 from touchline.server.config import Settings
 from touchline.server.connection import protocol_class
+from touchline.server.engines import make_engines
 from touchline.server.http.admin import Admin
 from touchline.server.http.asgi import Application
 from touchline.server.http.endpoints import EndpointAdmin
 from touchline.server.http.native import STREAM, NativeReading
 from touchline.server.http.openapi import asyncapi, openapi
 from touchline.server.http.publish import Publishing
+from touchline.server.http.sandbox import SandboxAdmin
 from touchline.server.http.system import System
-from touchline.server.hub import Hub
+from touchline.server.hub import Hub, new_id
 from touchline.server.limits import LoginLimits
 from touchline.server.log_lines import FactsFormatter
 from touchline.server.metrics import Metrics
@@ -125,6 +128,9 @@ class Running:
                 healthy_requests=settings.webhook_requests, suspect_requests=settings.webhook_suspect_requests
             ),
         )
+        intake = Intake(feeds)
+        engines = make_engines(settings.sandbox, feeds, log, intake, clock, new_id, settings.sandbox_pace)
+        await engines.load()
         self._hub = Hub(
             settings=settings,
             clock=clock,
@@ -135,6 +141,8 @@ class Running:
             fanout=fanout,
             courier=courier,
             snapshots=snapshots,
+            engines=engines,
+            intake=intake,
             logins=LoginLimits(
                 clock,
                 per_address=settings.login_failures_per_address,
@@ -152,6 +160,8 @@ class Running:
         await courier.start()
         self._spawn(self._every_second)
         self._spawn(self._retain)
+        for owner in engines.all():
+            self._spawn(owner.run)
         self._hub.ready = True
 
     async def _first_keys(self, directory: Directory) -> None:
@@ -197,6 +207,7 @@ class Running:
                 hub.derive_states()
                 await hub.end_tokens()
                 await hub.snapshots.tick()
+                await hub.engines.tick()
             except Exception:  # the top of a task: the next second tries again
                 _log.exception("the periodic work failed")
 
@@ -211,6 +222,7 @@ class Running:
                 through = await log.trim_point(appended_before=before, max_bytes=settings.retention_size)
                 if through > log.floor:
                     await hub.snapshots.before_trim(through)
+                    await hub.engines.checkpoint()
                     removed = await log.trim(through)
                     _log.info("retention removed records", extra={"count": removed, "through": through})
             except Exception:  # the top of a task: the next round tries again
@@ -220,7 +232,7 @@ class Running:
         """Tell sessions to come back, finish what was accepted, release everything."""
         if self._hub is not None and self._sessions is not None:
             self._hub.stopping = True
-            await asyncio.gather(self._sessions.drain(), self._hub.courier.stop())
+            await asyncio.gather(self._sessions.drain(), self._hub.courier.stop(), self._stop_engines(self._hub))
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -233,6 +245,13 @@ class Running:
         if self._event_log is not None:
             await self._event_log.close()
 
+    @staticmethod
+    async def _stop_engines(hub: Hub) -> None:
+        try:
+            await hub.engines.stop()
+        except LogError:
+            _log.warning("a sandbox's state could not be written; the next start folds more of the log")
+
     def application(self) -> Application:
         """The ASGI application: our operations and the feeds' REST."""
         hub, sessions = self.hub, self.sessions
@@ -243,6 +262,7 @@ class Running:
             *native.operations(),
             *Admin(hub).operations(),
             *EndpointAdmin(hub, hub.courier).operations(),
+            *SandboxAdmin(hub).operations(),
             *system.operations(),
         ]
         for feed in hub.feeds.values():

@@ -78,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     login_failures_per_address: int
     login_failures_per_name: int
     login_failures_per_pair: int
+    sandbox: tuple[str, ...]
+    sandbox_pace: float
     webhook_ca_file: str
     webhook_requests: int
     webhook_suspect_requests: int
@@ -246,6 +248,8 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"{name}: {getattr(settings, name)} is not above 0")
     if not 0 <= settings.drain_seconds < float("inf"):
         raise ConfigError(f"drain_seconds: {settings.drain_seconds} is below 0")
+    if not 0 <= settings.sandbox_pace < float("inf"):
+        raise ConfigError(f"sandbox_pace: {settings.sandbox_pace} is below 0")
     if settings.base_url:
         parts = urlsplit(settings.base_url)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:

@@ -21,6 +21,7 @@ from touchline.errors import PositionGone, RemoteProtocolError, TouchlineError
 from touchline.feeds.base import (
     Admission,
     Answer,
+    EnginePort,
     Feed,
     FindAdmission,
     FindMember,
@@ -40,6 +41,7 @@ from touchline.log.directory import Directory
 from touchline.log.endpoints import Endpoints
 from touchline.model import Event, Lane, Position, Record
 from touchline.server.config import Settings
+from touchline.server.engines import Engines
 from touchline.server.limits import LoginLimits
 from touchline.server.metrics import Metrics
 from touchline.server.snapshots import Snapshots
@@ -49,6 +51,11 @@ from touchline.wire import position as position_token
 _log: Final = logging.getLogger(__name__)
 
 _RETRY_SECONDS: Final = 1.0
+
+
+def new_id() -> str:
+    """A random UUID."""
+    return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
 
 
 class Reading:
@@ -100,6 +107,8 @@ class Hub:
         fanout: Fanout,
         courier: Courier,
         snapshots: Snapshots,
+        engines: Engines,
+        intake: Intake,
         logins: LoginLimits,
         metrics: Metrics,
     ) -> None:
@@ -115,7 +124,8 @@ class Hub:
         self.snapshots = snapshots
         self.logins = logins
         self.metrics = metrics
-        self.intake = Intake(feeds)
+        self.engines = engines
+        self.intake = intake
         self.log = Reading(log)
         self.append = Appending(log)
         self.streams = Streams(log)
@@ -166,13 +176,17 @@ class Hub:
             return ""
         return await self.directory.secret(f"{feed}.signing", codec.mint)
 
+    def engine(self, feed: str) -> EnginePort | None:
+        """The feed's sandbox engine, where this hub runs it."""
+        return self.engines.find(feed)
+
     def now(self) -> Instant:
         """Now, on both clocks."""
         return Instant(self.clock.wall_ns(), self.clock.monotonic())
 
     def new_id(self) -> str:
         """A random UUID."""
-        return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+        return new_id()
 
     def on_records(self, records: Sequence[Record]) -> None:
         """What the log appended: into the folds first, then out."""

@@ -16,6 +16,8 @@ import msgspec
 from touchline.feeds.base import (
     Answer,
     EndpointView,
+    Engine,
+    EnginePort,
     FindAdmission,
     FindMember,
     FindPosition,
@@ -26,6 +28,7 @@ from touchline.feeds.base import (
     Instant,
     Member,
     Question,
+    Refusal,
     StreamView,
     Subscription,
     Token,
@@ -33,7 +36,7 @@ from touchline.feeds.base import (
 from touchline.feeds.base import Feed as FeedValue
 from touchline.log.endpoints import TOKEN_SECONDS
 from touchline.log.entries import mint
-from touchline.model import Event, Lane, Position, Record
+from touchline.model import Event, ExtensionValue, Lane, Position, Record
 
 Result = TypeVar("Result")
 
@@ -62,6 +65,27 @@ class _Appender:
         return Position(EPOCH, len(self._hub.stored))
 
 
+class _Engine:
+    """The feed's sandbox engine, run as its owner would: decide, store, apply (``EnginePort``)."""
+
+    def __init__(self, hub: MemoryHub, engine: Engine) -> None:
+        self._hub = hub
+        self.engine = engine
+        self.state = engine.initial()
+
+    async def command(self, command: Any) -> Any:
+        """Carry out a command."""
+        hub = self._hub
+        decided = self.engine.decide(self.state, command, hub.wall_ns, hub.new_id)
+        if isinstance(decided, Refusal):
+            return decided
+        hub.advance(0.001)
+        for change in decided.changes:
+            kept = hub.publish(change.type, change.subject, change.data, self.engine.source, **change.extensions)
+            self.engine.apply(self.state, kept.event)
+        return decided
+
+
 class MemoryHub:
     """Everything that a feed may ask of a hub (``Ports``, and the answers to a session's questions)."""
 
@@ -81,12 +105,15 @@ class MemoryHub:
         self.floor = 0
         self.wall_ns, self.monotonic = START_NS, 1000.0
         self._base_url = base_url
+        self._engine: _Engine | None = None
         self._random = random.Random(1)  # noqa: S311 - reproducible on purpose
         self._kinds = {kind.name: kind for kind in feed.types}
 
     # publishing
 
-    def publish(self, event_type: str, subject: str, data: bytes, source: str = "/test", **extensions: str) -> Record:
+    def publish(
+        self, event_type: str, subject: str, data: bytes, source: str = "/test", **extensions: ExtensionValue
+    ) -> Record:
         """Check and store one event as publishing would."""
         kind = self._kinds.get(event_type)
         event = Event(
@@ -175,6 +202,16 @@ class MemoryHub:
         )
 
     # Ports
+
+    def run_engine(self) -> None:
+        """Run the feed's sandbox engine, with nobody who plays."""
+        assert self.feed.sandbox is not None
+        assert self.feed.sandbox.engine is not None
+        self._engine = _Engine(self, self.feed.sandbox.engine)
+
+    def engine(self, feed: str) -> EnginePort | None:
+        """The running engine."""
+        return self._engine if feed == self.feed.name else None
 
     @property
     def directory(self) -> MemoryHub:

@@ -12,17 +12,19 @@ One module a surface; this one puts them together and is what everybody imports.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from touchline.feeds.base.consumers import ClientRole, ClientSurface, ClientWish, Fetch, Hangup, Message, Notice, Open
+from touchline.feeds.base.dice import Dice
+from touchline.feeds.base.engines import Change, Decision, Engine, EnginePort, Players, Refusal
 from touchline.feeds.base.events import Capabilities, EventType, Order, Resume, Transport
 from touchline.feeds.base.partners import Admission, CredentialField, Form, Grants, Keep, Member, Token
 from touchline.feeds.base.ports import AppendPort, DirectoryPort, LoginLimitPort, Ports, ReadPort, SnapshotPort
 from touchline.feeds.base.rest import Answered, Operation, Parameter
-from touchline.feeds.base.sandboxes import Deriver, Dice, SandboxCommand, SandboxOptions, SandboxSurface, Timed
+from touchline.feeds.base.sandboxes import Deriver, SandboxCommand, SandboxOptions, SandboxSurface, Timed
 from touchline.feeds.base.sessions import (
     Accept,
     Answer,
@@ -63,6 +65,7 @@ from touchline.feeds.base.webhooks import (
     WebhookCodec,
     subscription_id,
 )
+from touchline.model import Event
 
 __all__ = [
     "Accept",
@@ -73,16 +76,20 @@ __all__ = [
     "AppendPort",
     "Ask",
     "Capabilities",
+    "Change",
     "ClientRole",
     "ClientSurface",
     "ClientWish",
     "Close",
     "CredentialField",
+    "Decision",
     "Deriver",
     "Dice",
     "DirectoryPort",
     "EndReason",
     "EndpointView",
+    "Engine",
+    "EnginePort",
     "EventType",
     "Feed",
     "Fetch",
@@ -111,12 +118,14 @@ __all__ = [
     "Outgoing",
     "Owned",
     "Parameter",
+    "Players",
     "Ports",
     "PositionView",
     "Prepared",
     "Question",
     "ReadPort",
     "Received",
+    "Refusal",
     "Refuse",
     "Resume",
     "SandboxCommand",
@@ -147,7 +156,9 @@ class Feed(msgspec.Struct, frozen=True):
 
     ``document`` and ``compared_on`` say which of the provider's texts the code follows, and when it was compared.
     ``http`` is the dotted name of the module with ``operations(ports) -> Sequence[Operation]``.
-    ``options`` are the partner options that the feed knows, with their allowed values (empty: any).
+    ``options`` are the partner options that the feed knows, with their allowed values (empty: any that
+    ``check_options`` lets pass; it raises ValueError). ``check_unknown`` is ``EventType.check`` for the types that the
+    feed does not declare, which are passed on as they are.
     """
 
     name: str
@@ -159,6 +170,8 @@ class Feed(msgspec.Struct, frozen=True):
     credentials: tuple[CredentialField, ...] = ()
     grant_keys: frozenset[str] = frozenset()
     options: Mapping[str, tuple[str, ...]] = {}
+    check_options: Callable[[Mapping[str, str]], None] | None = None
+    check_unknown: Callable[[Event], tuple[str, str] | None] | None = None
     websocket: WebSocketSurface | None = None
     webhook: WebhookCodec | None = None
     http: str | None = None

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from touchline.feeds.base.sandboxes import Dice
+from touchline.feeds.base.dice import Dice
 from touchline.feeds.base.sessions import Instant
 from touchline.wire.http import HttpRequest, HttpResponse, Pairs
 

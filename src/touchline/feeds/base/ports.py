@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from touchline.feeds.base.engines import EnginePort
 from touchline.feeds.base.partners import Form, Member, Token
 from touchline.feeds.base.sessions import Instant
 from touchline.feeds.base.webhooks import SubscriptionPort
@@ -96,6 +97,9 @@ class Ports(Protocol):
     def subscriptions(self) -> SubscriptionPort: ...
     @property
     def base_url(self) -> str: ...
+    def engine(self, feed: str) -> EnginePort | None:
+        """The feed's sandbox engine, where this hub runs it."""
+
     async def signing(self, feed: str) -> str:
         """What the feed's ``WebhookCodec.mint`` made for this hub (``Hosting.signing``)."""
 

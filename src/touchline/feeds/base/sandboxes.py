@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-
-class Dice(Protocol):
-    """The seeded randomness that a sandbox is given; ``random.Random`` fits."""
-
-    def random(self) -> float: ...
-    def uniform(self, a: float, b: float) -> float: ...
-    def gauss(self, mu: float, sigma: float) -> float: ...
-    def randint(self, a: int, b: int) -> int: ...
-    def choice(self, seq: Sequence[Any]) -> Any: ...
-    def choices(
-        self, population: Sequence[Any], weights: Sequence[float] | None = None, *, k: int = 1
-    ) -> list[Any]: ...
-    def shuffle(self, x: list[Any]) -> None: ...
+from touchline.feeds.base.dice import Dice
+from touchline.feeds.base.engines import Engine
 
 
 class Timed(msgspec.Struct, frozen=True):
@@ -62,9 +51,10 @@ class SandboxCommand(msgspec.Struct, frozen=True):
 class SandboxSurface(msgspec.Struct, frozen=True):
     """A feed's simulated events: the same dice give the same events. ``subject`` is the stream that it plays on.
 
-    ``simulate`` plays by itself; ``derive`` instead lives on what the other sandboxes play. ``tail`` are the options by
-    which ``touchline tail <feed>`` is pointed at that stream, beside the credentials. ``topics`` are those of the
-    demo's endpoint, ``endpoint_options`` its options. ``commands`` show what else there is to see.
+    ``simulate`` plays by itself; ``derive`` instead lives on what the other sandboxes play; ``engine`` runs inside the
+    hub and takes commands (``touchline serve --sandbox``). ``tail`` are the options by which ``touchline tail <feed>``
+    is pointed at that stream, beside the credentials. ``topics`` are those of the demo's endpoint,
+    ``endpoint_options`` its options. ``commands`` show what else there is to see.
     """
 
     simulate: Callable[[Dice, SandboxOptions], Iterator[Timed]] | None
@@ -75,3 +65,4 @@ class SandboxSurface(msgspec.Struct, frozen=True):
     topics: tuple[str, ...] = ()
     endpoint_options: Mapping[str, str] = {}
     commands: tuple[SandboxCommand, ...] = ()
+    engine: Engine | None = None

@@ -24,7 +24,8 @@ from touchline.feeds.prophetx.channels import (
     TOURNAMENT,
     encode,
 )
-from touchline.feeds.prophetx.messages import Payload, check
+from touchline.feeds.prophetx.messages import Payload, check, check_unknown
+from touchline.feeds.prophetx.sandbox import BALANCE_OPTION, SANDBOX, check_options
 from touchline.feeds.prophetx.session import PATH, ExchangeSession
 from touchline.feeds.prophetx.state import ExchangeFold
 from touchline.wire.pusher import MAX_DATA_BYTES
@@ -47,7 +48,11 @@ FEED: Final = Feed(
         CredentialField("partner_id", Form.UUID, Keep.PLAIN, permanent=True),
     ),
     grant_keys=frozenset({GRANT}),
+    check_unknown=check_unknown,
+    options={BALANCE_OPTION: ()},
+    check_options=check_options,
     websocket=WebSocketSurface(path=PATH, open=ExchangeSession, encode=encode),
     http="touchline.feeds.prophetx.http",
     snapshot=ExchangeFold(),
+    sandbox=SANDBOX,
 )

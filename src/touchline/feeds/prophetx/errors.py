@@ -29,6 +29,7 @@ NO_EXCHANGE: Final = Problem(403, "trading_not_available")
 NOT_FOUND: Final = Problem(404, "data_not_found")
 NO_EVENT: Final = Problem(404, "sport_event_not_found")
 TOO_FAST: Final = Problem(429, "rate_limit_reached")
+TOO_MANY_WAITING: Final = Problem(429, "too_many_delayed_requests")
 UNAVAILABLE: Final = Problem(503, "service_unavailable")
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from touchline.feeds.base import Answered, Operation, Parameter, Ports
 from touchline.feeds.prophetx.access import Access, Handler, MemberHandler, SessionBody
-from touchline.feeds.prophetx.errors import NO_EXCHANGE, ErrorBody, Refused
+from touchline.feeds.prophetx.errors import ErrorBody
+from touchline.feeds.prophetx.exchange import Cancellation, Order
+from touchline.feeds.prophetx.rest_orders import (
+    Cancellations,
+    CancelledBody,
+    ManyBody,
+    Nothing,
+    OfEvent,
+    OfMarket,
+    OneBody,
+    Orders,
+    OrdersApi,
+)
 from touchline.feeds.prophetx.rest_reads import MAX_EVENTS, MAX_WAGERS, DataBody, ReadsApi
 from touchline.feeds.prophetx.rest_sockets import (
     SUBSCRIPTIONS_HEADER,
@@ -16,21 +28,10 @@ from touchline.feeds.prophetx.rest_sockets import (
     PusherBody,
     SocketsApi,
 )
-from touchline.wire.http import HttpRequest, HttpResponse
 
 SECURITY: Final = "prophetx-token"
 TAG: Final = "prophetx"
 BASE: Final = "/partner"
-
-ORDER_CALLS: Final = (
-    "place_wager",
-    "place_multiple_wagers",
-    "cancel_wager",
-    "cancel_multiple_wagers",
-    "cancel_all_wagers",
-    "cancel_wagers_by_event",
-    "cancel_wagers_by_market",
-)
 
 _REFUSALS: Final = {
     400: "the request is wrong",
@@ -38,6 +39,7 @@ _REFUSALS: Final = {
     403: "not allowed",
     404: "there is no such thing, or it is not the caller's",
     429: "too many requests or failed logins; see Retry-After",
+    503: "nothing can be stored now, and nothing was done",
 }
 
 
@@ -56,7 +58,7 @@ class _Declared:
         body: Any,
         *more: Parameter,
         is_open: bool = False,
-        takes: Mapping[str, Any] | None = None,
+        takes: Any = None,
     ) -> None:
         """Declare a call; its name is made of its path."""
         name = path.strip("/").partition("/{")[0].replace("/", "_").replace("-", "_")
@@ -102,8 +104,7 @@ def operations(ports: Ports) -> Sequence[Operation]:
     )
     _declare_sockets(declared, access, SocketsApi(ports))
     _declare_reads(declared, access, ReadsApi(ports))
-    for call in ORDER_CALLS:
-        declared.add("POST", f"/mm/{call}", "Trading, which needs an exchange", access.opened(_no_exchange), None)
+    _declare_orders(declared, access, OrdersApi(ports))
     return tuple(declared.operations)
 
 
@@ -167,15 +168,22 @@ def _declare_reads(declared: _Declared, access: Access, reads: ReadsApi) -> None
     get("get_odds_ladder", "The odds that may be placed", reads.ladder)
 
 
+def _declare_orders(declared: _Declared, access: Access, orders: OrdersApi) -> None:
+    def post(call: str, summary: str, handler: MemberHandler, answer: Any, takes: Any) -> None:
+        declared.add("POST", f"/mm/{call}", summary, access.opened(handler), answer, takes=takes)
+
+    post("place_wager", "Place a wager", orders.place, OneBody, Order)
+    post("place_multiple_wagers", "Place several, each with its own result", orders.place_many, ManyBody, Orders)
+    post("cancel_wager", "Cancel what is not matched of a wager", orders.cancel, OneBody, Cancellation)
+    post("cancel_multiple_wagers", "Cancel several", orders.cancel_many, ManyBody, Cancellations)
+    post("cancel_all_wagers", "Cancel all that is not matched", orders.cancel_all, CancelledBody, Nothing)
+    post("cancel_wagers_by_event", "The same of one event", orders.cancel_by_event, CancelledBody, OfEvent)
+    post("cancel_wagers_by_market", "The same of one market", orders.cancel_by_market, CancelledBody, OfMarket)
+
+
 def _object(*names: str) -> dict[str, Any]:
     return {"type": "object", "required": list(names), "properties": {name: {"type": "string"} for name in names}}
 
 
 def _query(name: str, description: str) -> Parameter:
     return Parameter(name, "query", description)
-
-
-async def _no_exchange(request: HttpRequest, member: object) -> HttpResponse:
-    """Orders need an exchange, and none runs here."""
-    del request, member
-    raise Refused(NO_EXCHANGE, "This hub passes a feed on; orders need the sandbox exchange, which is not running")

@@ -24,6 +24,7 @@ from touchline.feeds.prophetx.errors import (
     Refused,
 )
 from touchline.feeds.prophetx.exchange.odds import LADDER
+from touchline.feeds.prophetx.rest_orders import Exchange
 from touchline.feeds.prophetx.state import ExchangeState, SportEvent, markets, members
 from touchline.wire.http import HttpRequest, HttpResponse, json_response
 
@@ -52,6 +53,7 @@ class ReadsApi:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self._exchange = Exchange(ports)
 
     async def _states(self, member: Member, only: str | None = None) -> list[ExchangeState]:
         """The tournaments that were announced, are not taken down, and are granted."""
@@ -143,6 +145,9 @@ class ReadsApi:
         """``get_balance``."""
         del request
         account = (await self._own(member)).account
+        if account is None and self._exchange.is_running:
+            await self._exchange.open_account(member)
+            account = (await self._own(member)).account
         if account is None:
             raise Refused(NOT_FOUND, "No account of yours is known; an exchange keeps it")
         shown = members(account)

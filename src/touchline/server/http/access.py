@@ -57,7 +57,7 @@ def admin_operation(
     name: str,
     summary: str,
     handler: Handler,
-    body: type[Any] | None = None,
+    body: Any = None,
     *,
     body_required: bool = True,
     parameters: tuple[Parameter, ...] = (),

@@ -116,6 +116,8 @@ class Admin:
                 raise ValueError(f"unknown option {key[:64]!r} for {name}; it knows {known}")
             if feed.options[key] and value not in feed.options[key]:
                 raise ValueError(f"option {key} may be {' or '.join(feed.options[key])}")
+        if feed.check_options is not None:
+            feed.check_options(options)
         return feed
 
     async def _add(self, request: HttpRequest) -> HttpResponse:

@@ -8,6 +8,7 @@ state, ``commands``, ``wagering``, ``running``, ``draft`` and ``decisions`` the 
 
 from __future__ import annotations
 
+from touchline.feeds.base.engines import Change, Refusal
 from touchline.feeds.prophetx.exchange.books import selections
 from touchline.feeds.prophetx.exchange.commands import (
     FILL_OR_KILL,
@@ -20,6 +21,7 @@ from touchline.feeds.prophetx.exchange.commands import (
     Deposit,
     Expire,
     Failure,
+    HouseCommand,
     OpenAccount,
     Order,
     Place,
@@ -28,7 +30,6 @@ from touchline.feeds.prophetx.exchange.commands import (
     PutMarket,
     PutSportEvent,
     PutTournament,
-    Refusal,
     Remove,
     Result,
     Settle,
@@ -36,7 +37,6 @@ from touchline.feeds.prophetx.exchange.commands import (
 )
 from touchline.feeds.prophetx.exchange.decisions import decide
 from touchline.feeds.prophetx.exchange.odds import LADDER
-from touchline.feeds.prophetx.exchange.payloads import Change
 from touchline.feeds.prophetx.exchange.state import Account, State, apply, decode, encode
 from touchline.feeds.prophetx.exchange.wagers import Wager
 
@@ -54,6 +54,7 @@ __all__ = [
     "Deposit",
     "Expire",
     "Failure",
+    "HouseCommand",
     "OpenAccount",
     "Order",
     "Place",

@@ -1,4 +1,4 @@
-"""What can be asked of the exchange, and its two kinds of answer."""
+"""What can be asked of the exchange, by partners and by the operator (the house), and what it decides."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
+from touchline.feeds.base.engines import Change, Refusal
 from touchline.feeds.prophetx.exchange import payloads
-from touchline.feeds.prophetx.exchange.payloads import Change, Line, Market, SportEvent, Tournament
+from touchline.feeds.prophetx.exchange.payloads import Line, Market, SportEvent, Tournament
 
 FILL_OR_KILL: Final = "fillOrKill"
 
@@ -31,14 +32,18 @@ class Cancellation(msgspec.Struct, frozen=True):
     wager_id: str
 
 
-class OpenAccount(msgspec.Struct, frozen=True):
+class _House(msgspec.Struct, frozen=True, tag_field="command", forbid_unknown_fields=True):
+    """What the operator may ask: in JSON ``command`` names it."""
+
+
+class OpenAccount(_House, frozen=True, tag="open_account"):
     """A partner with its starting balance, in cents."""
 
     partner: str
     balance_cents: int
 
 
-class Deposit(msgspec.Struct, frozen=True):
+class Deposit(_House, frozen=True, tag="deposit"):
     """Money paid into an account, in cents."""
 
     partner: str
@@ -86,31 +91,31 @@ class Expire(msgspec.Struct, frozen=True):
     """Cancel what was to be filled at once and was not (``State.next_expiry`` says when to ask)."""
 
 
-class PutTournament(msgspec.Struct, frozen=True):
+class PutTournament(_House, frozen=True, tag="put_tournament"):
     """Create or update a tournament."""
 
     tournament: Tournament
 
 
-class PutSportEvent(msgspec.Struct, frozen=True):
+class PutSportEvent(_House, frozen=True, tag="put_sport_event"):
     """Create or update a sport event; its ``status`` going live wipes what rests from before the game."""
 
     event: SportEvent
 
 
-class PutMarket(msgspec.Struct, frozen=True):
+class PutMarket(_House, frozen=True, tag="put_market"):
     """Create, update, suspend (``status``) or re-open a market."""
 
     market: Market
 
 
-class PutLine(msgspec.Struct, frozen=True):
+class PutLine(_House, frozen=True, tag="put_line"):
     """Create, update, suspend (``status``) or re-open both sides of a two-way line."""
 
     sides: tuple[Line, Line]
 
 
-class Remove(msgspec.Struct, frozen=True):
+class Remove(_House, frozen=True, tag="remove"):
     """Remove a tournament, sport event, market, or two-way line with all below it; its wagers are voided.
 
     Give the tournament alone, the event alone, event and market, or a line_id of either side.
@@ -122,7 +127,7 @@ class Remove(msgspec.Struct, frozen=True):
     line_id: str | None = None
 
 
-class Void(msgspec.Struct, frozen=True):
+class Void(_House, frozen=True, tag="void"):
     """Void every open wager of a two-way line (either side's ``line_id``), or of a market."""
 
     line_id: str | None = None
@@ -138,38 +143,16 @@ class Result(enum.Enum):
     PUSH = "push"
 
 
-class Settle(msgspec.Struct, frozen=True):
+class Settle(_House, frozen=True, tag="settle"):
     """Settle a two-way line: ``result`` is that of the side named."""
 
     line_id: str
     result: Result
 
 
-Command = (
-    OpenAccount
-    | Deposit
-    | Place
-    | PlaceMany
-    | Cancel
-    | CancelMany
-    | CancelWhere
-    | Expire
-    | PutTournament
-    | PutSportEvent
-    | PutMarket
-    | PutLine
-    | Remove
-    | Void
-    | Settle
-)
+HouseCommand = OpenAccount | Deposit | PutTournament | PutSportEvent | PutMarket | PutLine | Remove | Void | Settle
 
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why not, in the provider's form: HTTP status and the error body ``{"error", "message"}``."""
-
-    status: int
-    error: str
-    message: str
+Command = Place | PlaceMany | Cancel | CancelMany | CancelWhere | Expire | HouseCommand
 
 
 class Failure(msgspec.Struct, frozen=True):

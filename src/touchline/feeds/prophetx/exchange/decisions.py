@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from touchline.feeds.base.engines import Refusal
 from touchline.feeds.prophetx.channels import PREFIX, data_bytes
 from touchline.feeds.prophetx.exchange import running, wagering
 from touchline.feeds.prophetx.exchange.commands import (
@@ -23,7 +24,6 @@ from touchline.feeds.prophetx.exchange.commands import (
     PutMarket,
     PutSportEvent,
     PutTournament,
-    Refusal,
     Refused,
     Remove,
     Settle,

@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
+from touchline.feeds.base.engines import Change
 from touchline.feeds.prophetx.exchange import payloads
 from touchline.feeds.prophetx.exchange.books import selections
 from touchline.feeds.prophetx.exchange.odds import rank
-from touchline.feeds.prophetx.exchange.payloads import Change, Line, Market, MatchedBetInfo, SportEvent, Tournament
+from touchline.feeds.prophetx.exchange.payloads import Line, Market, MatchedBetInfo, SportEvent, Tournament
 from touchline.feeds.prophetx.exchange.state import Account, MarketKey, Place, State
 from touchline.feeds.prophetx.exchange.wagers import Wager, info
 

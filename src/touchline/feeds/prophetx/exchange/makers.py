@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from touchline.feeds.base.sandboxes import Dice
+from touchline.feeds.base.dice import Dice
 from touchline.feeds.prophetx.exchange.commands import (
     FILL_OR_KILL,
     Cancel,

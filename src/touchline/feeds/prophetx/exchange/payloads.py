@@ -37,16 +37,6 @@ class Published(Protocol):
     def extensions(self) -> Mapping[str, ExtensionValue]: ...
 
 
-class Change(msgspec.Struct, frozen=True):
-    """An event that a decision asks to be published; ``id`` is its sequence number, unique within an exchange."""
-
-    id: str
-    type: str
-    subject: str
-    data: bytes
-    extensions: Mapping[str, str | int | bool]
-
-
 class Category(msgspec.Struct, frozen=True, rename="camel"):
     """``category`` of a tournament."""
 

@@ -17,7 +17,7 @@ from touchline.feeds.prophetx.exchange.commands import (
     Refused,
 )
 from touchline.feeds.prophetx.exchange.draft import Draft
-from touchline.feeds.prophetx.exchange.odds import fill, on_ladder, opposite, profit
+from touchline.feeds.prophetx.exchange.odds import LADDER, fill, on_ladder, opposite, profit
 from touchline.feeds.prophetx.exchange.payloads import Line, MatchedBetInfo, cents, dollars
 from touchline.feeds.prophetx.exchange.wagers import Wager, matched, withdrawn
 
@@ -96,7 +96,8 @@ def _bettable(draft: Draft, line_id: str) -> Line:
 
 
 def _odds(value: Decimal) -> int:
-    odds = int(value) if value.is_finite() and value == value.to_integral_value() else 0
+    # Its size is looked at before it is converted: a huge exponent must not be written out.
+    odds = int(value) if value.is_finite() and abs(value) <= LADDER[-1] and value == int(value) else 0
     if not on_ladder(odds):
         raise Refused(400, "wager_invalid_odds", "the odds are not on the odds ladder")
     return odds
