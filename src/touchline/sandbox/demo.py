@@ -91,8 +91,12 @@ class _Demo:
         address = client_address(self.host)
         url = f"http://{address}:{port}"
         feeds = sandbox_feeds()
+        hosted = [feed.name for feed in feeds if feed.sandbox is not None and feed.sandbox.engine is not None]
         # Around the hub: what is under way when the hub ends is answered still.
-        with _sample_receiver(self.data) as receiver, HubProcess(self.data, self.host, port) as hub:
+        with (
+            _sample_receiver(self.data) as receiver,
+            HubProcess(self.data, self.host, port, sandboxes=hosted) as hub,
+        ):
             _note("starting the hub …")
             if not hub.wait_ready(url, self.stop, READY_SECONDS):
                 return 0 if self.stop.is_set() else self._hub_failed(hub)

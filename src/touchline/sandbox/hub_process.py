@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -35,12 +36,18 @@ def _private(path: str, flags: int) -> int:
 
 
 class HubProcess:
-    """A hub that lives as long as the ``with`` block. What it writes goes to ``hub.log`` in its data directory."""
+    """A hub that lives as long as the ``with`` block. What it writes goes to ``hub.log`` in its data directory.
 
-    def __init__(self, data: Path, host: str, port: int, command: list[str] | None = None) -> None:
+    ``sandboxes`` are the feeds whose sandbox it runs itself.
+    """
+
+    def __init__(
+        self, data: Path, host: str, port: int, command: list[str] | None = None, sandboxes: Sequence[str] = ()
+    ) -> None:
         self._data = data
         self._arguments = ["serve", "--data", str(data), "--host", host, "--port", str(port)]
         self._arguments += [word for network in LOOPBACK for word in ("--allow-network", network)]
+        self._arguments += [word for feed in sandboxes for word in ("--sandbox", feed)]
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None

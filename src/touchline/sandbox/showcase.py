@@ -87,7 +87,10 @@ def make_showcase(
 
 
 def _tail(url: str, access: Access, feed: Feed) -> Command:
-    words = [*program(), "tail", feed.name, "--url", url, *_options(access.credentials)]
+    assert feed.client is not None
+    taken = {field.name for field in msgspec.structs.fields(feed.client.settings)}
+    needed = {name: value for name, value in access.credentials.items() if name in taken}
+    words = [*program(), "tail", feed.name, "--url", url, *_options(needed)]
     if feed.sandbox is not None:
         words += _options(feed.sandbox.tail)
     return Command(f"tail_{feed.name}", f"watch it as a client of {feed.title}", join(words))

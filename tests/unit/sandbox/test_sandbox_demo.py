@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from touchline.client.hub import HubClient
@@ -49,6 +50,14 @@ def simulate(dice: Dice, options: SandboxOptions) -> Iterator[Timed]:
         at += 10_000_000
 
 
+class ToySettings(msgspec.Struct):
+    """What the toy's client is told: of the credentials it needs only these."""
+
+    username: str
+    secret: str
+    game: str
+
+
 def connect(settings: Any, dice: Dice, now: Instant) -> ClientRole:
     raise AssertionError((settings, dice, now))
 
@@ -66,7 +75,7 @@ TOY = Feed(
         CredentialField("secret", Form.TOKEN, Keep.PLAIN),
     ),
     sandbox=SandboxSurface(simulate, "toy-game", "a toy that ticks", tail={"game": "toy-game"}, commands=(REST,)),
-    client=ClientSurface(Timed, connect),
+    client=ClientSurface(ToySettings, connect),
 )
 
 

@@ -58,6 +58,7 @@ def _carry_out(draft: Draft, command: Command, new_id: Callable[[], str]) -> tup
         case Place():
             return [wagering.place(draft, command.partner, command.order, new_id)], []
         case PlaceMany():
+            wagering.need_account(draft, command.partner)  # without it no item can be done
             return _each([partial(wagering.place, draft, command.partner, one, new_id) for one in command.orders])
         case Cancel():
             return [wagering.cancel(draft, command.partner, command.cancellation)], []

@@ -25,6 +25,8 @@ _PROVISIONAL: Final = 2**62
 STEP_NS: Final = 1000
 """Sequence numbers stand at least a microsecond apart, so that their order survives a reader's doubles (sheet 7)."""
 
+_OFFERED: Final = (payloads.TOURNAMENT, payloads.SPORT_EVENT, payloads.MARKET, payloads.MARKET_LINE)
+
 _Make = Callable[[int], msgspec.Struct]
 
 
@@ -205,7 +207,7 @@ class Draft:
         first = max(self.now, self.state.last_sequence + STEP_NS)
         self._number_wagers(first + STEP_NS * (len(self._catalogue) + len(books) + len(self._matches)))
         pending = [
-            *self._catalogue,
+            *sorted(self._catalogue, key=lambda one: _OFFERED.index(one.type)),
             *(self._selections(*sides) for sides in books),
             *(self._matched_bet(bet) for bet in self._matches),
             *(self._wager(update) for update in self._updates),

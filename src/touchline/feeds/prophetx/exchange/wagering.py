@@ -19,6 +19,7 @@ from touchline.feeds.prophetx.exchange.commands import (
 from touchline.feeds.prophetx.exchange.draft import Draft
 from touchline.feeds.prophetx.exchange.odds import LADDER, fill, on_ladder, opposite, profit
 from touchline.feeds.prophetx.exchange.payloads import Line, MatchedBetInfo, cents, dollars
+from touchline.feeds.prophetx.exchange.state import Account
 from touchline.feeds.prophetx.exchange.wagers import Wager, matched, withdrawn
 
 MINIMUM_STAKE_CENTS: Final = 100
@@ -33,14 +34,20 @@ LIMIT_MANY: Final = 20
 _EXTERNAL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
+def need_account(draft: Draft, partner: str) -> Account:
+    """The partner's account. Raises Refused."""
+    account = draft.account(partner)
+    if account is None:
+        raise Refused(404, "wallet_not_found", "there is no account of this user")
+    return account
+
+
 def place(draft: Draft, partner: str, order: Order, new_id: Callable[[], str]) -> str:
     """Place one wager, match it, leave the rest in the book; returns its id.
 
     Raises Refused, the draft unchanged, and LocalProtocolError when ``new_id`` gives an id for the second time.
     """
-    account = draft.account(partner)
-    if account is None:
-        raise Refused(404, "wallet_not_found", "there is no account of this user")
+    account = need_account(draft, partner)
     _check_external_id(draft, partner, order.external_id)
     if draft.open_wagers(partner) >= MOST_OPEN:
         raise Refused(400, "wager_limit_exceeded", f"a user has at most {MOST_OPEN} open wagers")
@@ -97,7 +104,7 @@ def _bettable(draft: Draft, line_id: str) -> Line:
 
 def _odds(value: Decimal) -> int:
     # Its size is looked at before it is converted: a huge exponent must not be written out.
-    odds = int(value) if value.is_finite() and abs(value) <= LADDER[-1] and value == int(value) else 0
+    odds = int(value) if value.is_finite() and LADDER[0] <= value <= LADDER[-1] and value == int(value) else 0
     if not on_ladder(odds):
         raise Refused(400, "wager_invalid_odds", "the odds are not on the odds ladder")
     return odds
