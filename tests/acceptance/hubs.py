@@ -422,6 +422,7 @@ class Event(msgspec.Struct, frozen=True):
     lane: str
     data: msgspec.Raw
     seq: int = 0
+    partner: str | None = None
 
 
 class Page(msgspec.Struct):
