@@ -39,7 +39,7 @@ from touchline.feeds.intake import Intake
 from touchline.log.base import EventLog
 from touchline.log.directory import Directory
 from touchline.log.endpoints import Endpoints
-from touchline.model import Event, Lane, Position, Record
+from touchline.model import Lane, Position, Record
 from touchline.server.config import Settings
 from touchline.server.engines import Engines
 from touchline.server.limits import LoginLimits
@@ -80,18 +80,6 @@ class Reading:
         return page.records
 
 
-class Appending:
-    """The feeds' way to publish from within. Implements ``feeds.base.AppendPort``."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-
-    async def append(self, events: Sequence[Event]) -> Position:
-        """Append all or nothing; returns when durable."""
-        done = await self._log.append(events)
-        return Position(self._log.epoch, done.head)
-
-
 class Hub:
     """See the module docstring."""
 
@@ -127,7 +115,6 @@ class Hub:
         self.engines = engines
         self.intake = intake
         self.log = Reading(log)
-        self.append = Appending(log)
         self.streams = Streams(log)
         self.public_url = settings.public_url
         self._over: dict[tuple[str, str], float] = {}

@@ -36,7 +36,7 @@ from touchline.feeds.base import (
 from touchline.feeds.base import Feed as FeedValue
 from touchline.log.endpoints import TOKEN_SECONDS
 from touchline.log.entries import mint
-from touchline.model import Event, ExtensionValue, Lane, Position, Record
+from touchline.model import Event, ExtensionValue, Lane, Record
 
 Result = TypeVar("Result")
 
@@ -52,17 +52,6 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
         return stop.value  # type: ignore[no-any-return]
     coroutine.close()
     raise RuntimeError("it waited for something")
-
-
-class _Appender:
-    def __init__(self, hub: MemoryHub) -> None:
-        self._hub = hub
-
-    async def append(self, events: Sequence[Event]) -> Position:
-        """Store events."""
-        for event in events:
-            self._hub.store(event)
-        return Position(EPOCH, len(self._hub.stored))
 
 
 class _Engine:
@@ -237,11 +226,6 @@ class MemoryHub:
     def subscriptions(self) -> MemoryHub:
         """Itself."""
         return self
-
-    @property
-    def append(self) -> _Appender:
-        """Publishing from within."""
-        return _Appender(self)
 
     @property
     def base_url(self) -> str:

@@ -22,7 +22,7 @@ from touchline.feeds.base.dice import Dice
 from touchline.feeds.base.engines import Change, Decision, Engine, EnginePort, Players, Refusal
 from touchline.feeds.base.events import Capabilities, EventType, Order, Resume, Transport
 from touchline.feeds.base.partners import Admission, CredentialField, Form, Grants, Keep, Member, Token
-from touchline.feeds.base.ports import AppendPort, DirectoryPort, LoginLimitPort, Ports, ReadPort, SnapshotPort
+from touchline.feeds.base.ports import DirectoryPort, LoginLimitPort, Ports, ReadPort, SnapshotPort
 from touchline.feeds.base.rest import Answered, Operation, Parameter
 from touchline.feeds.base.sandboxes import Deriver, SandboxCommand, SandboxOptions, SandboxSurface, Timed
 from touchline.feeds.base.sessions import (
@@ -73,7 +73,6 @@ __all__ = [
     "Admitted",
     "Answer",
     "Answered",
-    "AppendPort",
     "Ask",
     "Capabilities",
     "Change",

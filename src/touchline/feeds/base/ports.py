@@ -1,4 +1,4 @@
-"""What the hub offers to a feed's ``http.py``: directory, snapshots, log, append, login limits."""
+"""What the hub offers to a feed's ``http.py``: directory, snapshots, log, engine, login limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from touchline.feeds.base.engines import EnginePort
 from touchline.feeds.base.partners import Form, Member, Token
 from touchline.feeds.base.sessions import Instant
 from touchline.feeds.base.webhooks import SubscriptionPort
-from touchline.model import Event, Position, Record
+from touchline.model import Record
 
 
 class DirectoryPort(Protocol):
@@ -63,13 +63,6 @@ class ReadPort(Protocol):
         """Records of one stream in log order, both lanes, after an offset."""
 
 
-class AppendPort(Protocol):
-    """Publishing from within."""
-
-    async def append(self, events: Sequence[Event]) -> Position:
-        """Append all or nothing; returns when durable. Raises LogError."""
-
-
 class LoginLimitPort(Protocol):
     """The limit on failed logins and signatures, per address and per name."""
 
@@ -89,8 +82,6 @@ class Ports(Protocol):
     def snapshots(self) -> SnapshotPort: ...
     @property
     def log(self) -> ReadPort: ...
-    @property
-    def append(self) -> AppendPort: ...
     @property
     def logins(self) -> LoginLimitPort: ...
     @property
