@@ -284,6 +284,18 @@ def test_the_starting_balance_is_the_partner_s_option(make_hub: MakeHub) -> None
         assert "starting_balance" in answer.json["detail"]
 
 
+def test_what_is_not_granted_cannot_be_bet_on(floor: tuple[Hub, Trader, Trader]) -> None:
+    hub, _, _ = floor
+    with Trader(hub, partner(hub, "narrow", {"tournament_id": ["109"]})) as narrow:
+        wager = {"external_id": "n-1", "line_id": HOME, "odds": 150, "stake": 1}
+        assert narrow.refused("place_wager", **wager) == (400, "invalid_line_id")
+        assert narrow.refused("place_wager", **wager) == narrow.refused("place_wager", **(wager | {"line_id": "none"}))
+        (failed,) = narrow.call("place_multiple_wagers", data=[wager]).json["data"]["failed_wagers"]
+        assert failed["error"] == "invalid_line_id"
+    with Trader(hub, partner(hub, "wide", {"tournament_id": ["109", "132"]})) as wide:
+        wide.place("w-1", HOME, 150, 1)
+
+
 def test_without_an_exchange_orders_say_why_not(hub: Hub, subject: str) -> None:
     with Trader(hub, partner(hub, subject)) as trader:
         assert trader.refused("place_wager") == (403, "trading_not_available")

@@ -15,7 +15,7 @@ from touchline.errors import EngineBusy, LogError
 from touchline.feeds.base import EnginePort, Member, Ports, Refusal
 from touchline.feeds.prophetx import exchange
 from touchline.feeds.prophetx.access import body_of
-from touchline.feeds.prophetx.channels import FEED_NAME
+from touchline.feeds.prophetx.channels import FEED_NAME, GRANT
 from touchline.feeds.prophetx.errors import (
     INVALID_REQUEST,
     NO_EXCHANGE,
@@ -163,13 +163,17 @@ class OrdersApi:
     async def place(self, request: HttpRequest, member: Member) -> HttpResponse:
         """``place_wager``."""
         order = self._asked(request, exchange.Order)
-        done = await self._exchange.command(member, exchange.Place(member.credentials["partner_id"], order))
+        done = await self._exchange.command(
+            member, exchange.Place(member.credentials["partner_id"], order, member.grants.get(GRANT) or None)
+        )
         return _answer(OneBody(One(done.wagers[0])))
 
     async def place_many(self, request: HttpRequest, member: Member) -> HttpResponse:
         """``place_multiple_wagers``."""
         asked = self._asked(request, Orders).data
-        done = await self._exchange.command(member, exchange.PlaceMany(member.credentials["partner_id"], asked))
+        done = await self._exchange.command(
+            member, exchange.PlaceMany(member.credentials["partner_id"], asked, member.grants.get(GRANT) or None)
+        )
         return _many(asked, done)
 
     async def cancel(self, request: HttpRequest, member: Member) -> HttpResponse:

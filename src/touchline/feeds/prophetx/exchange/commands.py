@@ -51,17 +51,19 @@ class Deposit(_House, frozen=True, tag="deposit"):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """place_wager."""
+    """place_wager; ``granted`` are the tournaments that are open to the partner (None: all)."""
 
     partner: str
     order: Order
+    granted: frozenset[str] | None = None
 
 
 class PlaceMany(msgspec.Struct, frozen=True):
-    """place_multiple_wagers: each with its own result."""
+    """place_multiple_wagers: each with its own result; ``granted`` as in Place."""
 
     partner: str
     orders: tuple[Order, ...]
+    granted: frozenset[str] | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True):

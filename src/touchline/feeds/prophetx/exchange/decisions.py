@@ -56,10 +56,11 @@ def decide(state: State, command: Command, now: int, new_id: Callable[[], str]) 
 def _carry_out(draft: Draft, command: Command, new_id: Callable[[], str]) -> tuple[list[str], list[Failure]]:
     match command:
         case Place():
-            return [wagering.place(draft, command.partner, command.order, new_id)], []
+            return [wagering.place(draft, command.partner, command.order, command.granted, new_id)], []
         case PlaceMany():
             wagering.need_account(draft, command.partner)  # without it no item can be done
-            return _each([partial(wagering.place, draft, command.partner, one, new_id) for one in command.orders])
+            partner, granted = command.partner, command.granted
+            return _each([partial(wagering.place, draft, partner, one, granted, new_id) for one in command.orders])
         case Cancel():
             return [wagering.cancel(draft, command.partner, command.cancellation)], []
         case CancelMany():

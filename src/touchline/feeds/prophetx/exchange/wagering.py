@@ -42,7 +42,7 @@ def need_account(draft: Draft, partner: str) -> Account:
     return account
 
 
-def place(draft: Draft, partner: str, order: Order, new_id: Callable[[], str]) -> str:
+def place(draft: Draft, partner: str, order: Order, granted: frozenset[str] | None, new_id: Callable[[], str]) -> str:
     """Place one wager, match it, leave the rest in the book; returns its id.
 
     Raises Refused, the draft unchanged, and LocalProtocolError when ``new_id`` gives an id for the second time.
@@ -55,7 +55,7 @@ def place(draft: Draft, partner: str, order: Order, new_id: Callable[[], str]) -
         raise Refused(400, "err_add_liquidity_only_disabled", "add-liquidity-only wagers are not available")
     if order.wager_strategy not in ("", FILL_OR_KILL):
         raise Refused(400, "invalid_param", f"wager_strategy must be {FILL_OR_KILL} or absent")
-    line = _bettable(draft, order.line_id)
+    line = _bettable(draft, order.line_id, granted)
     odds = _odds(order.odds)
     stake = _stake(order.stake, odds)
     if stake > account.balance:
@@ -88,12 +88,13 @@ def _check_external_id(draft: Draft, partner: str, external_id: str) -> None:
         raise Refused(400, "wager_external_id_existed", "this user has a wager with the same external id already")
 
 
-def _bettable(draft: Draft, line_id: str) -> Line:
+def _bettable(draft: Draft, line_id: str, granted: frozenset[str] | None) -> Line:
     state = draft.state
     line = state.lines.get(line_id)
-    if line is None or line_id not in state.twins:
+    event = None if line is None or line_id not in state.twins else state.events[line.sport_event_id]
+    # What is not granted is not said to exist, as in every other place.
+    if line is None or event is None or (granted is not None and str(event.tournament_id) not in granted):
         raise Refused(400, "invalid_line_id", "there is no line of this id")
-    event = state.events[line.sport_event_id]
     if line.type == "sup_moneyline" and event.status != "not_started":
         raise Refused(400, "supplemental_market_pre_match_only", "supplemental markets close when the event starts")
     market = state.markets[line.sport_event_id, line.market_id]
