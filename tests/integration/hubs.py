@@ -95,7 +95,7 @@ class Hub:
         await self.running.start()
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", int(str(self._overrides["port"]))))
         self.port = listener.getsockname()[1]
         self.running.hub.public_url = self.url
         server = http_server(self.running, lambda _: self._started.set())

@@ -43,7 +43,8 @@ CLOSE_SECONDS: Final = 5.0
 FETCH_SECONDS: Final = 15.0
 WHOLE_FETCH_SECONDS: Final = 30.0
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
-MAX_TOKEN_ANSWER_BYTES: Final = 1024 * 1024
+MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""Of one HTTP answer: some roles read their feed's state, not a token alone."""
 QUEUE_FRAMES: Final = 1024
 PROBE_SECONDS: Final = 20.0
 """A line that brought nothing for so long, while the user waits, is pinged; without a pong for as long it is dead."""
@@ -87,7 +88,7 @@ class Connection:
 
     async def __aenter__(self) -> Self:
         self._context = tls_context(self._ca_file)
-        self._sender = HttpSender(self._context, read_seconds=FETCH_SECONDS, max_answer_bytes=MAX_TOKEN_ANSWER_BYTES)
+        self._sender = HttpSender(self._context, read_seconds=FETCH_SECONDS, max_answer_bytes=MAX_ANSWER_BYTES)
         self._role = self._surface.connect(self._settings, self._dice, self._now())
         return self
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from touchline.feeds.base import (
     Feed,
     Hosting,
     Instant,
+    Message,
     Outgoing,
     Received,
     Refuse,
@@ -47,13 +49,17 @@ MESSAGE_ID = "0b5f9b0e-5d1f-4c35-9b3a-6f3a6f1f2c11"
 Published = tuple[str, str, bytes]
 """An event as a suite publishes it: type, subject, data."""
 
+_STEP_SECONDS = 2.0
+"""Between two records, for a client that has work of its own to do."""
+
 _MARK = "left as it was \\u00e9 2e0 9007199254740993"
 _UNKNOWN = b'"touchline_unknown_field":{"b":"%b","a":9007199254740993}' % _MARK.encode()
 
 
 class FeedSuite:
     """Subclass it as ``TestConformance`` with ``feed_name``, ``examples`` and ``stream``; then what the feed has:
-    ``upgrade`` and ``resume_after`` (WebSocket), ``settings`` (client role), ``endpoint`` (webhooks).
+    ``upgrade`` and ``resume_after`` (WebSocket), ``settings`` (client role; ``client_state`` when there is no resume),
+    ``endpoint`` (webhooks).
     """
 
     feed_name = ""
@@ -85,6 +91,10 @@ class FeedSuite:
     def settings(self, hub: MemoryHub) -> object:  # noqa: ARG002 - for subclasses
         """Settings of the client role for the same subscription."""
         pytest.skip("no client settings given")
+
+    def client_state(self, messages: Sequence[Message]) -> object:
+        """What a user has who folds what the client role handed out; compared with ``==``. Where there is no resume."""
+        raise NotImplementedError
 
     def endpoint(self) -> EndpointView:
         """A webhook endpoint that takes the stream."""
@@ -307,6 +317,8 @@ class FeedSuite:
     def test_the_client_loses_nothing_wherever_the_line_is_cut(self) -> None:
         if self.feed.client is None or self.feed.websocket is None:
             pytest.skip("no client role over a WebSocket")
+        if self.feed.capabilities.resume is Resume.NONE:
+            pytest.skip("no resume: the state at the end counts")
         hub = self.filled()
         whole = RolePair(hub, self.settings(hub))
         whole.run()
@@ -317,6 +329,37 @@ class FeedSuite:
             pair = RolePair(hub, self.settings(hub))
             pair.run(cuts=[cut, 1])
             assert [(message.resume, message.raw) for message in pair.messages if message.resume] == expected, cut
+
+    def test_the_client_has_the_same_state_wherever_the_line_is_cut(self) -> None:
+        """Without resume: what is published while the line is cut is never told, and yet the state is the same."""
+        if self.feed.client is None or self.feed.websocket is None:
+            pytest.skip("no client role over a WebSocket")
+        if self.feed.capabilities.resume is not Resume.NONE:
+            pytest.skip("it resumes")
+        whole = self._received([])
+        expected = self.client_state(whole.messages)
+        assert expected != self.client_state([])
+        assert whole.connections == 1
+        for cut in range(1, whole.passed[0] + 1):
+            pair = self._received([cut, 1])
+            assert self.client_state(pair.messages) == expected, f"cut after {cut} messages"
+
+    def _received(self, cuts: Sequence[int]) -> RolePair:
+        """The client, from before the middle of the stream to its end, two records going out at every cut."""
+        hub, story = self.hub(), deque(self.stream())
+
+        def publish(count: int) -> None:
+            for _ in range(min(count, len(story))):
+                hub.publish(*story.popleft())
+
+        publish(len(story) // 3)
+        pair = RolePair(hub, self.settings(hub), lambda: publish(2))
+        pair.run(cuts, seconds=_STEP_SECONDS)
+        while story:
+            publish(1)
+            pair.run(cuts, seconds=_STEP_SECONDS)
+        assert pair.client.close_reason is None
+        return pair
 
     # webhooks
 

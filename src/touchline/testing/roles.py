@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -104,6 +104,13 @@ class Line:
         self.settle()
         return self.messages[before:]
 
+    def tick(self) -> None:
+        """Let the session do what its deadline says."""
+        deadline = self.session.deadline()
+        if self.closed is None and deadline is not None and self.hub.monotonic >= deadline:
+            self.session.tick(self.hub.now())
+            self.settle()
+
     def read(self) -> list[str | bytes]:
         """All messages that are due, from the log and of the state lane; ends the session when nothing more comes."""
         before = len(self.messages)
@@ -169,9 +176,13 @@ def respond(operations: Sequence[Operation], request: HttpRequest) -> HttpRespon
 
 
 class RolePair:
-    """The feed's client role against a hub. ``messages`` is what it handed to its user, ``notices`` what it said."""
+    """The feed's client role against a hub. ``messages`` is what it handed to its user, ``notices`` what it said.
 
-    def __init__(self, hub: MemoryHub, settings: object) -> None:
+    ``while_cut`` is called whenever the line was cut, before the client knows it: to publish what it then misses.
+    ``passed`` says how many messages went over each connection.
+    """
+
+    def __init__(self, hub: MemoryHub, settings: object, while_cut: Callable[[], None] | None = None) -> None:
         feed = hub.feed
         assert feed.client is not None, f"{feed.name} has no client role"
         self.hub = hub
@@ -182,21 +193,38 @@ class RolePair:
         self.line: Line | None = None
         self.messages: list[Message] = []
         self.notices: list[Notice] = []
-        self.connections = 0
-        self._passed = 0
+        self.passed: list[int] = []
+        self._while_cut = while_cut
 
-    def run(self, cuts: Sequence[int] = (), rounds: int = 1000) -> None:
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self.passed)
+
+    def run(self, cuts: Sequence[int] = (), rounds: int = 1000, seconds: float = 0.0) -> None:
         """Until the client ends, or nothing happens any more. The line breaks after as many messages of a connection as
-        ``cuts`` says, one number a connection; later connections hold.
+        ``cuts`` says, one number a connection; later connections hold. While the line is open ``seconds`` pass, and
+        both sides do what their deadlines say; while it is not, time goes on until the client comes back.
         """
+        left = seconds
         for _ in range(rounds):
             if self._step(cuts):
                 continue
-            deadline = self.client.deadline()
-            if self.client.close_reason is not None or deadline is None or self.line is not None:
+            if self.client.close_reason is not None:
                 return
-            self.hub.advance(max(0.0, deadline - self.hub.monotonic) + 0.001)
+            deadlines = [self.client.deadline(), None if self.line is None else self.line.session.deadline()]
+            deadline = min((one for one in deadlines if one is not None), default=None)
+            if deadline is None:
+                return
+            wait = max(0.0, deadline - self.hub.monotonic) + 0.001
+            if self.line is not None:
+                if wait > left:
+                    return
+                left -= wait
+            self.hub.advance(wait)
             self.client.tick(self.hub.now())
+            if self.line is not None:
+                self.line.tick()
         raise AssertionError("the client neither ended nor came to rest")
 
     def _step(self, cuts: Sequence[int]) -> bool:
@@ -237,8 +265,7 @@ class RolePair:
 
     def _open(self, wish: Open) -> None:
         line = Line(self.hub, upgrade_request(wish.url, wish.headers))
-        self.connections += 1
-        self._passed = 0
+        self.passed.append(0)
         if line.refused is not None:
             response = line.refused.response
             self.client.closed(None, response.body.decode(), self.hub.now(), response.status)
@@ -252,14 +279,16 @@ class RolePair:
             line.send(message)
         line.read()
         cut = cuts[self.connections - 1] if self.connections <= len(cuts) else None
-        fresh = line.messages[self._passed :]
+        fresh = line.messages[self.passed[-1] :]
         for message in fresh:
-            if cut is not None and self._passed >= cut:
+            if cut is not None and self.passed[-1] >= cut:
                 break
-            self._passed += 1
+            self.passed[-1] += 1
             self.client.receive_data(message, self.hub.now())
-        if cut is not None and self._passed >= cut:
+        if cut is not None and self.passed[-1] >= cut:
             self.line = None
+            if self._while_cut is not None:
+                self._while_cut()
             self.client.closed(None, "cut", self.hub.now())
             return True
         if line.closed is not None:

@@ -6,8 +6,10 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 
+from touchline.feeds.base import Message
 from touchline.feeds.prophetx import apps
 from touchline.feeds.prophetx.channels import BROADCAST, private_channel
+from touchline.feeds.prophetx.consumer import Settings
 from touchline.model import Position, Record
 from touchline.testing.feed import FeedSuite, Published
 from touchline.testing.memory import EPOCH, MemoryHub, run
@@ -15,6 +17,7 @@ from touchline.testing.roles import upgrade_request
 from touchline.wire.http import HttpRequest
 
 from . import worlds
+from .folding import View
 
 
 class TestConformance(FeedSuite):
@@ -35,6 +38,13 @@ class TestConformance(FeedSuite):
 
     def resume_after(self, message: str | bytes) -> str | None:
         return None
+
+    def settings(self, hub: MemoryHub) -> object:
+        access_key, secret_key = worlds.KEYS["alice"]
+        return Settings(access_key=access_key, secret_key=secret_key, url=hub.base_url)
+
+    def client_state(self, messages: Sequence[Message]) -> object:
+        return View(messages).state
 
     def payload(self, message: bytes) -> bytes:
         return base64.b64decode(json.loads(json.loads(message)["data"])["payload"])

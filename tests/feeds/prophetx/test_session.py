@@ -282,6 +282,17 @@ def test_a_client_that_is_silent_for_good_is_pinged_and_closed() -> None:
     assert quiet.closed is None
 
 
+def test_a_client_that_takes_what_it_is_owed_is_alive() -> None:
+    hub = new_hub()
+    line = open_line(hub)
+    for _ in range(5):
+        tick(line, hub, 149.0)
+        line.session.drained(hub.now())
+    assert line.closed is None
+    before = open_line(hub).session
+    before.drained(hub.now())
+
+
 @pytest.mark.parametrize(
     ("reason", "code"),
     [

@@ -24,6 +24,7 @@ from touchline.feeds.prophetx.channels import (
     TOURNAMENT,
     encode,
 )
+from touchline.feeds.prophetx.consumer import CLIENT
 from touchline.feeds.prophetx.messages import Payload, check, check_unknown
 from touchline.feeds.prophetx.sandbox import BALANCE_OPTION, SANDBOX, check_options
 from touchline.feeds.prophetx.session import PATH, ExchangeSession
@@ -54,5 +55,6 @@ FEED: Final = Feed(
     websocket=WebSocketSurface(path=PATH, open=ExchangeSession, encode=encode),
     http="touchline.feeds.prophetx.http",
     snapshot=ExchangeFold(),
+    client=CLIENT,
     sandbox=SANDBOX,
 )
