@@ -6,91 +6,17 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .hubs import Answer, Hub, cloud_event
-from .websockets import CLOSE, TEXT
+from touchline.feeds.prophetx.channels import BROADCAST
+
+from .hubs import Hub, cloud_event
+from .prophetx_clients import Client, last_words, partner, private
 from .websockets import Client as Socket
 
 MakeHub = Callable[..., Hub]
 RECORDING = Path(__file__).parents[3] / "shared" / "recordings" / "exchange.ndjson"
-BROADCAST = "private-broadcast-service=3-device_type=5"
-
-
-class Client:
-    """What the provider's own example does, with raw frames."""
-
-    def __init__(self, hub: Hub, credentials: dict[str, str], query: str = "protocol=7&client=js") -> None:
-        self.hub = hub
-        keys = {name: credentials[name] for name in ("access_key", "secret_key")}
-        # As the example does: JSON without a Content-Type.
-        answer = hub.request("POST", "/partner/auth/login", json.dumps(keys).encode())
-        assert answer.status == 200, answer
-        self.session = answer.json["data"]
-        self.config = self.get("/websocket/connection-config").json
-        self.socket = Socket(hub, f"/app/{self.config['key']}?{query}")
-        greeting = self.next()
-        assert greeting["event"] == "pusher:connection_established"
-        self.socket_id = json.loads(greeting["data"])["socket_id"]
-        found = self.post("/mm/pusher", f"socket_id={self.socket_id}")
-        assert found.status == 200, found
-        self.channels = {one["channel_name"]: one for one in found.json["data"]["authorized_channel"]}
-        self.private = next(name for name in self.channels if "broadcast" not in name)
-
-    def get(self, path: str) -> Answer:
-        return self.hub.request(
-            "GET", f"/partner{path}", headers={"Authorization": f"Bearer {self.session['access_token']}"}
-        )
-
-    def post(self, path: str, body: str) -> Answer:
-        headers = {
-            "Authorization": f"Bearer {self.session['access_token']}",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "header-subscriptions": '[{"type":"tournament","ids":[]}]',
-        }
-        return self.hub.request("POST", f"/partner{path}", body.encode(), headers)
-
-    def next(self) -> dict[str, Any]:
-        message: dict[str, Any] = self.socket.event()
-        return message
-
-    def subscribe(self, channel: str) -> dict[str, Any]:
-        """As a Pusher library does: the signature is asked for at the same address, then handed on."""
-        auth = self.post("/mm/pusher", f"channel_name={channel}&socket_id={self.socket_id}").json["auth"]
-        self.socket.send_text(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel, "auth": auth}}))
-        return self.next()
-
-    def change(self) -> tuple[str, str, Any]:
-        """Event, change_type and payload of the next change."""
-        while True:
-            message = self.next()
-            data = json.loads(message["data"])
-            if message["event"] != "health_check":
-                return message["event"], data["change_type"], json.loads(base64.b64decode(data["payload"]))
-
-
-def last_words(socket: Socket) -> tuple[dict[str, Any], int]:
-    """The last message before the close, and the close's code."""
-    last: dict[str, Any] = {}
-    while (got := socket.receive()) is not None:
-        if got[0] == TEXT:
-            last = json.loads(got[1])
-        elif got[0] == CLOSE:
-            socket.plain.close()
-            return last, int.from_bytes(got[1][:2])
-    raise AssertionError("closed without a close frame")
-
-
-def partner(hub: Hub, name: str, grants: dict[str, list[str]] | None = None) -> dict[str, str]:
-    credentials = hub.partner(name, "prophetx", grants)
-    assert credentials.keys() == {"access_key", "secret_key", "partner_id"}
-    return credentials
-
-
-def private(partner_id: str, number: int) -> dict[str, Any]:
-    return cloud_event("prophetx.wager", partner_id, {"info": {"id": f"w{number}"}}, op="u", partner=partner_id)
 
 
 @pytest.mark.parametrize("query", ["protocol=7&client=js&version=8.6.0&flash=false", "client=Pysher&protocol=6"])
@@ -196,11 +122,8 @@ def test_a_hub_that_stops_asks_to_come_back_and_knows_the_client_again(make_hub:
     last, code = last_words(client.socket)
     assert (last["event"], last["data"]["code"], code) == ("pusher:error", 4200, 4200)
     with Hub(hub.directory) as again:
-        client.hub = again
-        config = client.get("/websocket/connection-config").json
-        assert config["key"] == client.config["key"], "token and app are those of before"
-        client.socket = Socket(again, f"/app/{config['key']}?protocol=7")
-        client.socket_id = json.loads(client.next()["data"])["socket_id"]
+        client.connect(again)
+        assert client.get("/websocket/connection-config").json["key"] == client.config["key"], "token and app stay"
         assert client.subscribe(BROADCAST)["event"] == "pusher_internal:subscription_succeeded"
         client.socket.plain.close()
 
@@ -257,7 +180,7 @@ def test_rest_shows_what_was_pushed_also_after_a_restart(make_hub: MakeHub) -> N
     client.socket.plain.close()
     hub.stop()
     with Hub(hub.directory) as again:
-        client.hub = again
+        client.session.hub = again
         assert client.get("/mm/get_markets?event_id=7").body == answer.body
 
 

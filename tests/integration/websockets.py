@@ -51,6 +51,32 @@ def frame(
     return head + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(data))
 
 
+BROKEN_FRAMES = [
+    (frame(TEXT, b"x", mask=False), 1002),
+    (frame(3, b"x"), 1002),
+    (frame(11), 1002),
+    (frame(TEXT, b"x", rsv=1), 1002),
+    (frame(TEXT, b"x", rsv=4), 1002),
+    (frame(PING, b"x", fin=False), 1002),
+    (frame(PING, b"x" * 126), 1002),
+    (frame(CONT, b"x"), 1002),
+    (frame(TEXT, b"x", fin=False) + frame(TEXT, b"y"), 1002),
+    (frame(BINARY, length=1 << 62), 1009),
+    (frame(BINARY, length=(1 << 64) - 1), 1009),
+    (frame(BINARY, length=70_000), 1009),
+    (frame(TEXT, b"x" * 40_000, fin=False) + frame(CONT, b"x" * 40_000), 1009),
+    (frame(TEXT, b"\xff"), 1007),
+    (frame(TEXT, b"\xed\xa0\x80"), 1007),
+    (frame(TEXT, b"\xf0\x9f", fin=False) + frame(CONT, b"\x98x"), 1007),
+    (frame(TEXT, b"\xf0\x9f"), 1007),
+    (frame(CLOSE, b"x"), 1002),
+    (frame(CLOSE, struct.pack("!H", 1005)), 1002),
+    (frame(CLOSE, struct.pack("!H", 999)), 1002),
+    (frame(CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007),
+]
+"""What RFC 6455 forbids, and the code with which the hub closes then."""
+
+
 class Client:
     """An open connection. ``receive`` gives (opcode, data) frame by frame, None when the hub has closed."""
 
@@ -64,11 +90,14 @@ class Client:
         receive_buffer: int | None = None,
     ) -> None:
         self.plain = hub.connect(receive_buffer=receive_buffer)
-        self.plain.sendall(handshake(path, *more, key=key) + behind)
-        got = read_until(self.plain, b"\r\n\r\n")
-        self.head, _, self._got = got.partition(b"\r\n\r\n")
-        assert self.head.startswith(b"HTTP/1.1 101 "), got
-        assert ACCEPT in self.head
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.plain.close)
+            self.plain.sendall(handshake(path, *more, key=key) + behind)
+            got = read_until(self.plain, b"\r\n\r\n")
+            self.head, _, self._got = got.partition(b"\r\n\r\n")
+            assert self.head.startswith(b"HTTP/1.1 101 "), got
+            assert ACCEPT in self.head
+            stack.pop_all()
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ from touchline.server.sessions import Sessions
 from touchline.server.websocket import WebSocketConnection
 
 MAX_HEAD_BYTES: Final = 32 * 1024
+_BLANKS: Final = (b" ", b"\t")
 _REFUSALS: Final = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -142,6 +143,10 @@ class HttpConnection(HttpToolsProtocol):
         self._head_done = True
         self._body_due = True
         self._stop_timer()
+        if any(
+            value[-1:] in _BLANKS for _, value in self.headers
+        ):  # the parser leaves those behind a value (RFC 9110, 5.5)
+            self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         hosts = sum(1 for name, _ in self.headers if name == b"host")
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
@@ -213,8 +218,8 @@ class HttpConnection(HttpToolsProtocol):
         if not self._is_idle():
             self._refuse(400, "an upgrade cannot follow an unanswered request")
             return
-        if self.parser.get_method() != b"GET":
-            self._refuse(400, "a WebSocket handshake is a GET request")
+        if self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":
+            self._refuse(400, "a WebSocket handshake is a GET request of HTTP/1.1")
             return
         try:
             parsed = httptools.parse_url(self.url)

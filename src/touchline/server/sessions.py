@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import re
+import resource
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -19,12 +20,17 @@ from touchline.delivery.fanout import Framing
 from touchline.feeds.base import EndReason, Feed, Identify, Member, WebSocketSurface
 from touchline.model import Position, Record
 from touchline.server.config import Settings
+from touchline.server.deadlines import Deadlines
 from touchline.server.hub import Hub
 from touchline.wire import frames
 
 _log: Final = logging.getLogger(__name__)
 
 _RECHECK_TICKS: Final = 2
+_OWN_DESCRIPTORS: Final = 64
+"""For the log, the listeners and what is opened in passing."""
+_ROOM_AGAIN: Final = 0.9
+"""Of the limit: once it was reached, it is said again only after it was left so far behind."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -71,6 +77,17 @@ def _route(feed: Feed, surface: WebSocketSurface) -> Route:
     return Route(feed.name, pattern, surface, Framing(f"{feed.name}:websocket", surface.encode, frame, surface.is_last))
 
 
+def _room(settings: Settings) -> int:
+    """How many connections are taken: no more than the system gives descriptors for beside our own work. Without one
+    left nobody could be told to come back, and the log could not be opened for a reading.
+    """
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return settings.max_connections
+    own = _OWN_DESCRIPTORS + settings.webhook_requests + settings.webhook_suspect_requests
+    return min(settings.max_connections, max(allowed // 2, allowed - own))
+
+
 class Sessions:
     """See the module docstring."""
 
@@ -80,7 +97,9 @@ class Sessions:
         self.routes = [_route(feed, feed.websocket) for feed in hub.feeds.values() if feed.websocket is not None]
         host = urlsplit(hub.settings.base_url).netloc if hub.settings.base_url else ""
         self.public_host: str | None = host or None
+        self.deadlines = Deadlines(hub.clock)
         self._open: dict[Session, None] = {}
+        self._full = False
         self._ticks = 0
 
     def __len__(self) -> int:
@@ -88,7 +107,13 @@ class Sessions:
 
     def admit(self, http_connections: int) -> bool:
         """Whether one more connection fits."""
-        return not self.hub.stopping and http_connections + len(self._open) <= self.settings.max_connections
+        if self.hub.stopping:
+            return False
+        count, limit = http_connections + len(self._open), _room(self.settings)
+        if count > limit and not self._full:
+            _log.warning("no more connections fit; others are asked to come back later", extra={"limit": limit})
+        self._full = count > limit or (self._full and count > limit * _ROOM_AGAIN)
+        return count <= limit
 
     def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
         """The surface that answers a path, with the path's parameters."""

@@ -9,8 +9,11 @@ is reported to the fan-out, and reading stops meanwhile, so that a client that n
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import secrets
+import sys
+import termios
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -92,7 +95,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._parts_text = True
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_in = sessions.hub.clock.monotonic()
         self._pinged = False
@@ -133,6 +136,7 @@ class WebSocketConnection(asyncio.Protocol):
             return
         response = self._protocol.accept(events[0])
         if response.status_code != 101:
+            response.headers["Sec-WebSocket-Version"] = "13"  # RFC 6455, 4.4: a client of another version learns it
             self._protocol.send_response(response)
             self._flush()
             self._finish()
@@ -171,6 +175,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._response = None
         self._request = HttpRequest(self._request.method, address=self._request.address)  # the rest was read; let go
         self._flush()
+        self._protocol = _opened(self._protocol, self._route.surface.max_message_bytes)
         self.write = self._transport.write
         self._reader = self._sessions.hub.fanout.attach(self, self._route.framing)
         self._reader.written_at = self._sessions.hub.fanout.now
@@ -255,24 +260,27 @@ class WebSocketConnection(asyncio.Protocol):
         self._carry_out()
 
     def _arm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        due = self._session.deadline() if self._session is not None else None
-        if due is not None and not self._closing:
-            self._deadline = self._loop.call_later(max(0.0, due - self._sessions.hub.clock.monotonic()), self._due)
+        due = self._session.deadline() if self._session is not None and not self._closing else None
+        self._deadline = self._sessions.deadlines.move(self, self._deadline, due)
 
-    def _due(self) -> None:
-        self._deadline = None
-        if self._session is not None and not self._closing:
+    def due(self) -> None:
+        """The session's deadline has come."""
+        self._deadline = self._sessions.deadlines.move(self, self._deadline, None)
+        if self._session is not None and not self._closing and not self._is_blocked():
             self._session.tick(self._sessions.hub.now())
             self._carry_out()
 
     # the fan-out's sink
 
     def backlog(self) -> int:
-        """Bytes that the socket has not taken yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        """Bytes that the client has not taken yet: ours, and those that the system still holds for it.
+
+        The system's are counted because it takes more of ours only when a third of its own, which may be megabytes, has
+        gone: somebody who reads a kilobyte a second would look like somebody who reads nothing.
+        """
+        if self._transport is None:
+            return 0
+        return self._transport.get_write_buffer_size() + _held_by_system(self._transport)
 
     def end(self, reason: EndReason) -> None:
         """Let the session word its end."""
@@ -375,9 +383,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._sessions.hub.fanout.detach(self._reader)
         for task in self._tasks:
             task.cancel()
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline = self._sessions.deadlines.move(self, self._deadline, None)
 
     def abort(self) -> None:
         """Close without a word."""
@@ -414,7 +420,14 @@ class WebSocketConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
         if self._reader is not None and not self._closing:
-            self._sessions.hub.fanout.drained(self._reader)
+            hub = self._sessions.hub
+            hub.fanout.drained(self._reader)
+            # Nothing was read meanwhile, so the client's silence says nothing; that it took so much says that it lives.
+            self._last_in = hub.clock.monotonic()
+            self._pinged = False
+            if self._session is not None:
+                self._session.drained(hub.now())
+                self.due()  # now, since its catch-up may fill the socket again before anything else is called
 
     def tick(self, now: float) -> None:
         """Idle sessions end, or are pinged where the feed's protocol has no keep-alive of its own."""
@@ -436,6 +449,27 @@ class WebSocketConnection(asyncio.Protocol):
 def _nowhere(data: bytes) -> None:
     """There is no open socket (any more)."""
     del data
+
+
+def _opened(shaken: ServerProtocol, max_bytes: int) -> ServerProtocol:
+    """The protocol after its handshake, without what that leaves: the parser that read it keeps the request."""
+    protocol = ServerProtocol(state=State.OPEN, max_size=max_bytes, logger=_PEERS)
+    protocol.extensions = shaken.extensions
+    protocol.subprotocol = shaken.subprotocol
+    shaken.parser.close()
+    vars(shaken).clear()  # it refers to itself, and would stay until the garbage is collected
+    return protocol
+
+
+def _held_by_system(transport: asyncio.Transport) -> int:
+    """Bytes in the system's send buffer that the peer has not acknowledged; 0 where that cannot be asked."""
+    plain = transport.get_extra_info("socket")
+    held = bytearray(4)
+    try:
+        fcntl.ioctl(plain.fileno(), termios.TIOCOUTQ, held)
+    except (OSError, AttributeError):
+        return 0
+    return int.from_bytes(held, sys.byteorder)
 
 
 def _reason(status: int) -> str:

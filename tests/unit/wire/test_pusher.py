@@ -193,6 +193,25 @@ def test_a_silent_client_is_pinged_and_then_given_up() -> None:
     assert server.tick(290.0) == pusher.Expired(CloseCode.NO_PONG)
 
 
+def test_a_tick_that_comes_late_says_nothing_about_the_client() -> None:
+    """A process that stood still has its answer lying unread: it asks again before it gives up."""
+    server = open_server()
+    server.tick(120.0)
+    server.drain()
+    assert server.tick(155.0) is None
+    assert said(server) == [{"event": "pusher:ping", "data": {}}]
+    assert server.tick(184.9) is None
+    assert server.tick(185.0) == pusher.Expired(CloseCode.NO_PONG)
+
+
+def test_a_sign_of_life_is_as_good_as_an_answer() -> None:
+    server = open_server()
+    server.tick(120.0)
+    server.heard(149.0)
+    assert server.deadline() == 269
+    assert server.tick(150.0) is None
+
+
 def test_close_codes_by_class() -> None:
     assert [code for code in CloseCode if code.is_final] == [4001, 4003, 4006, 4007, 4009]
     assert [code for code in CloseCode if code.needs_pause] == [4100]

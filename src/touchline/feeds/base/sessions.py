@@ -214,7 +214,10 @@ class ServerSession(Protocol):
         """Monotonic time at which ``tick`` wants to be called, or None."""
 
     def tick(self, now: Instant) -> None:
-        """Time has come."""
+        """Time has come. Not called while the socket is full, when the client can be neither told nor heard."""
+
+    def drained(self, now: Instant) -> None:
+        """The socket was full and has room again: the client took what it was owed, which is a sign of life."""
 
 
 class WebSocketSurface(msgspec.Struct, frozen=True):

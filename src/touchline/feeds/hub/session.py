@@ -130,6 +130,9 @@ class HubSession:
     def tick(self, now: Instant) -> None:
         """Nothing is due."""
 
+    def drained(self, now: Instant) -> None:
+        """Nothing waited for it."""
+
 
 def gap(view: PositionView, now: Instant) -> bytes:
     """The message that says that records between the asked position and ``oldest`` cannot be had."""

@@ -41,6 +41,8 @@ GRANT: Final = "tournament_id"
 OPERATIONS: Final = ("c", "u", "d")
 
 _EMPTY_PAYLOAD: Final = base64.b64encode(b"{}").decode()
+_BEHIND_PAYLOAD: Final = len(r'\",\"timestamp\":}"}')
+"""How much of a message stands behind the payload, without the time."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -133,9 +135,11 @@ def encode(record: Record, channel: str, position: Position) -> bytes | None:
     else:
         # Nobody can be bound to the name of a tournament that was not there before (sheet §7).
         name = GENERAL if change == TOURNAMENT and op == "c" else topic(event.subject)
-    payload = base64.b64encode(event.data).decode()
-    data = Change(change, op if isinstance(op, str) else "u", payload, record.appended_at)
-    return pusher.channel_event(name, channel, _encode(data))
+    data = Change(change, op if isinstance(op, str) else "u", "", record.appended_at)
+    message = pusher.channel_event(name, channel, _encode(data))
+    # Base64 has nothing to escape, so it is put in behind both layers of JSON: they need not pass over it.
+    end = len(message) - _BEHIND_PAYLOAD - len(str(record.appended_at))
+    return b"".join((message[:end], base64.b64encode(event.data), message[end:]))
 
 
 def data_bytes(change: str, payload_bytes: int) -> int:

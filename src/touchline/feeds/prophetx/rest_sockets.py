@@ -112,8 +112,8 @@ class SocketsApi:
         """``GET /partner/websocket/connection-config``."""
         app, base = await self._app(member), urlsplit(self._ports.base_url)
         # The name by which the client came here, or what a proxy or the operator says it is: the last is the surest.
-        there = urlsplit(f"//{request.hosts[-1]}") if request.hosts else base
         try:
+            there = urlsplit(f"//{request.hosts[-1]}") if request.hosts else base
             host, port = there.hostname or base.hostname or "", there.port
         except ValueError:
             host, port = base.hostname or "", base.port
@@ -168,9 +168,9 @@ def _chosen(request: HttpRequest, body: Body) -> tuple[Chosen, ...]:
     """What the header chooses, or the body's ``subscriptions``; unknown types stay and change nothing."""
     header = request.header(SUBSCRIPTIONS_HEADER)
     text = header.encode("utf-8", "surrogatepass") if header else bytes(body.get("subscriptions", b"[]"))
-    if text[:1] == b'"':  # a form carries it as text
-        text = msgspec.json.decode(text, type=str).encode()
     try:
+        if text[:1] == b'"':  # a form carries it as text
+            text = msgspec.json.decode(text, type=str).encode()
         chosen = _CHOSEN.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise Refused(

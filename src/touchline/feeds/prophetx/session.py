@@ -193,6 +193,11 @@ class ExchangeSession:
         if (expired := self._protocol.tick(now.monotonic)) is not None:
             self._end(expired.code, "No pong was received")
 
+    def drained(self, now: Instant) -> None:
+        """A client that reads slowly but reads is alive: its answer to a ping may be minutes away."""
+        if self._protocol is not None:
+            self._protocol.heard(now.monotonic)
+
     def _check_health(self, now: Instant) -> None:
         """Every five seconds from the beginning on; those that a stopped process missed are not made up for."""
         if self._protocol is None or now.monotonic < self._health_at:

@@ -221,3 +221,6 @@ class LiveSession:
 
     def tick(self, now: Instant) -> None:
         """Nothing is due."""
+
+    def drained(self, now: Instant) -> None:
+        """Nothing waited for it."""

@@ -21,6 +21,7 @@ ACTIVITY_SECONDS: Final = 120
 PONG_SECONDS: Final = 30.0
 VERSIONS: Final = (5, 6, 7)
 MAX_CHANNELS: Final = 100
+_LATE_SECONDS: Final = 1.0
 _MAX_ANSWERS: Final = 64
 _NUMBER: Final = re.compile(r"[0-9]{1,3}\Z")
 
@@ -87,7 +88,7 @@ class PusherServer:
 
     def receive(self, message: str | bytes, now: float) -> Request | None:
         """What the client asks for with a message; None when it is answered already, or asks for nothing."""
-        self._heard_at, self._pinged_at = now, None
+        self.heard(now)
         try:
             if isinstance(message, bytes):
                 raise RemoteProtocolError("messages are text, not binary")
@@ -137,15 +138,21 @@ class PusherServer:
         """Tell the client that it does not get the channel; the connection stays."""
         self._say(frames.refused(channel, status, reason))
 
+    def heard(self, now: float) -> None:
+        """The client has given a sign of life."""
+        self._heard_at, self._pinged_at = now, None
+
     def deadline(self) -> float:
         """When ``tick`` wants to be called."""
         return self._heard_at + ACTIVITY_SECONDS if self._pinged_at is None else self._pinged_at + PONG_SECONDS
 
     def tick(self, now: float) -> Expired | None:
         """Ping a silent client; say when it did not answer."""
-        if now < self.deadline():
+        late = now - self.deadline()
+        if late < 0:
             return None
-        if self._pinged_at is not None:
+        # Called much too late: the process stood still, and the answer may lie unread. It is asked again.
+        if self._pinged_at is not None and late < _LATE_SECONDS:
             return Expired()
         self._pinged_at = now
         self.outbox.append(frames.PING_MESSAGE)
