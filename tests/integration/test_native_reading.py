@@ -10,6 +10,7 @@ from typing import Any, Self
 import pytest
 
 from touchline.model import Event
+from touchline.testing.clock import FakeClock
 
 from .hubs import PATIENCE_SECONDS, Hub, cloud_event, read_until, status_of
 from .websockets import CLOSE, Client, handshake
@@ -21,8 +22,8 @@ STATE = {"type": "player", "id": 7, "x": 1, "y": 2, "z": 3, "team_id": 1}
 class EventStream:
     """An open ``/hub/v1/stream``, read as an EventSource does: (event, id, data)."""
 
-    def __init__(self, hub: Hub, query: str, key: str, *more: str) -> None:
-        self.plain = hub.connect()
+    def __init__(self, hub: Hub, query: str, key: str, *more: str, receive_buffer: int | None = None) -> None:
+        self.plain = hub.connect(receive_buffer=receive_buffer)
         lines = [f"GET /hub/v1/stream?{query} HTTP/1.1", "Host: h", f"Authorization: Bearer {key}", *more]
         self.plain.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         got = read_until(self.plain, b"\r\n\r\n")
@@ -474,3 +475,28 @@ def test_who_lost_its_rights_and_neither_reads_nor_answers_is_cut_off(
         client.close()
     assert isinstance(stream, socket.socket)
     assert CLOSE == 8
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_stream_read_slowly_is_kept_and_one_not_read_is_closed(make_hub: MakeHub, reads: bool) -> None:
+    """A kilobyte a second, for longer than the patience with those who take nothing; then the rest, in order."""
+    clock = FakeClock()
+    hub = make_hub(clock, stall_seconds=60)
+    with EventStream(hub, "subject=slow", hub.admin_key, receive_buffer=4096) as stream:
+        fanout = hub.running.hub.fanout
+        ids = []
+        for _ in range(8):
+            events = [cloud_event(subject="slow", data={"type": "x" * 10_000}) for _ in range(100)]
+            hub.publish_all(events)
+            ids += [event["id"] for event in events]
+        hub.until(lambda: any(reader.blocked for reader in fanout.readers), "the reader to be slow")
+        for _ in range(180):
+            if reads:
+                stream._raw += stream.plain.recv(1024)
+            clock.advance(1)
+            hub.on_loop(fanout.tick)
+        assert fanout.stats.stalled == (0 if reads else 1)
+        if reads:
+            assert [stream.event()[2]["id"] for _ in ids] == ids
+        else:
+            hub.until(lambda: not fanout.readers, "the reader to be gone")

@@ -8,6 +8,7 @@ Upgraded connections go to ``websocket.WebSocketConnection``; everything else to
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from touchline.server.requests import request_from_scope
 from touchline.server.sessions import Sessions
+from touchline.server.sockets import untaken_bytes
 from touchline.server.websocket import WebSocketConnection
 
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -134,7 +136,9 @@ class HttpConnection(HttpToolsProtocol):
         """A new request: its head is due."""
         super().on_message_begin()
         self._heads_begun += 1
-        self.scope["state"]["abort"] = self.transport.abort  # for answers that go on and on
+        # For answers that go on and on.
+        self.scope["state"]["abort"] = self.transport.abort
+        self.scope["state"]["untaken"] = partial(untaken_bytes, self.transport)
         if self._head_done:
             self._await_head()
 
@@ -179,11 +183,11 @@ class HttpConnection(HttpToolsProtocol):
 
     def _watch_writing(self) -> None:
         self._stop_write_timer()
-        self._unwritten = self.transport.get_write_buffer_size()
+        self._unwritten = untaken_bytes(self.transport)
         self._write_timer = self.loop.call_later(self.sessions.settings.stall_seconds, self._write_late)
 
     def _write_late(self) -> None:
-        if self.transport.get_write_buffer_size() < self._unwritten:
+        if untaken_bytes(self.transport) < self._unwritten:
             self._watch_writing()
         else:
             self.transport.abort()

@@ -9,11 +9,8 @@ is reported to the fan-out, and reading stops meanwhile, so that a client that n
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import secrets
-import sys
-import termios
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -40,6 +37,7 @@ from touchline.feeds.base import (
     Wish,
 )
 from touchline.server.sessions import Identity, Route, Sessions
+from touchline.server.sockets import untaken_bytes
 from touchline.wire import frames
 from touchline.wire.http import HttpRequest, HttpResponse, problem
 
@@ -273,14 +271,8 @@ class WebSocketConnection(asyncio.Protocol):
     # the fan-out's sink
 
     def backlog(self) -> int:
-        """Bytes that the client has not taken yet: ours, and those that the system still holds for it.
-
-        The system's are counted because it takes more of ours only when a third of its own, which may be megabytes, has
-        gone: somebody who reads a kilobyte a second would look like somebody who reads nothing.
-        """
-        if self._transport is None:
-            return 0
-        return self._transport.get_write_buffer_size() + _held_by_system(self._transport)
+        """Bytes that the client has not taken yet: ours, and those that the system still holds for it."""
+        return 0 if self._transport is None else untaken_bytes(self._transport)
 
     def end(self, reason: EndReason) -> None:
         """Let the session word its end."""
@@ -459,17 +451,6 @@ def _opened(shaken: ServerProtocol, max_bytes: int) -> ServerProtocol:
     shaken.parser.close()
     vars(shaken).clear()  # it refers to itself, and would stay until the garbage is collected
     return protocol
-
-
-def _held_by_system(transport: asyncio.Transport) -> int:
-    """Bytes in the system's send buffer that the peer has not acknowledged; 0 where that cannot be asked."""
-    plain = transport.get_extra_info("socket")
-    held = bytearray(4)
-    try:
-        fcntl.ioctl(plain.fileno(), termios.TIOCOUTQ, held)
-    except (OSError, AttributeError):
-        return 0
-    return int.from_bytes(held, sys.byteorder)
 
 
 def _reason(status: int) -> str:

@@ -50,12 +50,13 @@ def check(event: Event, _: Payload) -> tuple[str, str] | None:
 
 
 def check_unknown(event: Event) -> tuple[str, str] | None:
-    """Why a change of a type that is not declared is refused; others are for everybody, or for their owner.
+    """Why a change of a type that is not declared is refused. Others are for everybody; with an owner they go to its
+    channel if they stand in its stream, and else are read natively alone.
 
     A wager under another of its names, or in other letters, must not be told to everybody either.
     """
     word = event.type.removeprefix(PREFIX).strip().casefold()
-    if event.partner != event.subject and (event.partner is not None or word in _PRIVATE_SPELT):
+    if word in _PRIVATE_SPELT and event.partner != event.subject:
         return _NEEDS_OWNER
     return _too_long(event)
 

@@ -246,8 +246,9 @@ class NativeReading:
             await _send_whole(begun, send)
             return
         admission, chosen, after = begun
-        abort = scope.get("state", {}).get("abort")
-        session = SseSession(self._sessions, self._framing, self._sessions.settings.session_backlog_bytes, abort)
+        state = scope.get("state", {})
+        high_bytes = self._sessions.settings.session_backlog_bytes
+        session = SseSession(self._sessions, self._framing, high_bytes, state.get("abort"), state.get("untaken"))
         session.identity = self._sessions.identity(
             "hub", Identify(admission.partner, key_id=admission.key_id, grants=admission.grants)
         )
@@ -257,7 +258,14 @@ class NativeReading:
 class SseSession:
     """One server-sent events reader: the fan-out writes into it, one task sends what is due in one piece."""
 
-    def __init__(self, sessions: Sessions, framing: Framing, high_bytes: int, abort: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        framing: Framing,
+        high_bytes: int,
+        abort: Callable[[], None] | None,
+        untaken: Callable[[], int] | None,
+    ) -> None:
         self._sessions = sessions
         self._fanout = sessions.hub.fanout
         self._reader: Reader = self._fanout.attach(self, framing)
@@ -268,6 +276,7 @@ class SseSession:
         self._due = asyncio.Event()
         self._ended: EndReason | None = None
         self._abort = abort
+        self._untaken = untaken
         self._abort_timer: asyncio.TimerHandle | None = None
         self.identity: Identity | None = None
 
@@ -282,8 +291,8 @@ class SseSession:
             self._fanout.blocked(self._reader)
 
     def backlog(self) -> int:
-        """Bytes not yet handed to the connection."""
-        return self._size + self._sending
+        """Bytes that the client has not taken yet."""
+        return self._size + self._sending + (0 if self._untaken is None else self._untaken())
 
     def end(self, reason: EndReason) -> None:
         """Say why, then close; a client that does not take what it was sent before is not waited for."""
