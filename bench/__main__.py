@@ -1,4 +1,4 @@
-"""``python -m bench [publish] [fanout] [webhooks]``: prints a table, and the same as JSON into bench/results/."""
+"""``python -m bench [publish] [fanout] [webhooks] [pusher]``: a table, and the same as JSON into bench/results/."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import fanout, publish, webhooks
+from bench import fanout, publish, pusher, webhooks
 
-BENCHES = {"publish": publish.run, "fanout": fanout.run, "webhooks": webhooks.run}
+BENCHES = {"publish": publish.run, "fanout": fanout.run, "webhooks": webhooks.run, "pusher": pusher.run}
 
 
 def main() -> int:

@@ -1,10 +1,11 @@
 """The fan-out: takes what the log appended, pushes it to live readers, lets the others pull.
 
 How a record goes out: it is matched and encoded once per group, joined with what else is due in the same tick, and
-written once per reader. A reader whose sink holds too much leaves its groups and becomes a cursor; as the sink drains
-it pulls what it missed (``catchup``), and when nothing is missing it joins its groups again in the same breath, so that
-there is neither gap nor duplicate. Of the state lane only the newest value per key is kept for it meanwhile. Only a
-reader whose sink does not drain at all is ended, as one that may resume.
+written once per reader; readers of several groups share the joined bytes with all for whom the same is due. A reader
+whose sink holds too much leaves its groups and becomes a cursor; as the sink drains it pulls what it missed
+(``catchup``), and when nothing is missing it joins its groups again in the same breath, so that there is neither gap
+nor duplicate. Of the state lane only the newest value per key is kept for it meanwhile. Only a reader whose sink does
+not drain at all is ended, as one that may resume.
 
 ``dispatched`` is the highest event-lane offset that went through here. A state value has its position: whoever resumes
 there misses nothing of the event lane.
@@ -18,7 +19,7 @@ from typing import Final
 
 from touchline.clock import Clock
 from touchline.delivery.fanout.catchup import CallSoon, Readings, Spawn, Turns
-from touchline.delivery.fanout.groups import Group, Groups
+from touchline.delivery.fanout.groups import Group, Groups, joined, shares
 from touchline.delivery.fanout.limits import FanoutLimits, FanoutStats
 from touchline.delivery.fanout.reader import Following, Framing, Mode, Reader, Sink
 from touchline.delivery.fanout.states import States, StateValue
@@ -109,11 +110,15 @@ class Fanout:
             self._join_groups(reader)
 
     def _join_groups(self, reader: Reader) -> None:
-        early = reader.cursor > self.dispatched
+        early = self._is_early(reader)
         if early:
             self._early[reader] = None
         for following in reader.followings.values():
-            self._groups.join(reader, following, checked=early or following.after > self.dispatched)
+            self._groups.join(reader, following, checked=early)
+
+    def _is_early(self, reader: Reader) -> bool:
+        """Whether one of its followings begins ahead of what was dispatched."""
+        return any(following.after > self.dispatched for following in reader.followings.values())
 
     def _leave_groups(self, reader: Reader) -> None:
         if reader.mode is Mode.LIVE:
@@ -145,9 +150,10 @@ class Fanout:
 
     def _push(self, records: Sequence[Record]) -> None:
         touched: dict[Group, None] = {}
-        mixed: dict[Reader, None] = {}
+        checked: dict[Reader, None] = {}
         last: list[Reader] = []
-        full = False
+        number = 0
+        full = overfull = False
         join_bytes = self._limits.join_bytes
         for record in records:
             if record.event.lane is Lane.STATE:
@@ -165,26 +171,28 @@ class Fanout:
                     continue
                 if frame is None:
                     continue
-                touched[group] = None
                 for reader, following in group.checked.items():
                     if record.event.lane is Lane.STATE or record.offset > following.after:
                         reader.pending.append(frame)
                         reader.pending_bytes += len(frame)
-                        full = full or reader.pending_bytes >= join_bytes
-                        mixed[reader] = None
-                if group.solo:
-                    group.batch.append(frame)
-                    group.batch_bytes += len(frame)
+                        overfull = overfull or reader.pending_bytes >= join_bytes
+                        checked[reader] = None
+                if group.solo or group.joint:
+                    touched[group] = None
+                    number += 1
+                    group.add(frame, number)
+                    full = full or group.batch_bytes >= join_bytes
                 if group.framing.is_last is not None and group.framing.is_last(record):
                     last += self._mark_last(group, record)
-                if group.batch_bytes >= join_bytes:
-                    self._flush(group)
+            # Not before all groups have the record: a reader that is blocked by a write has all of it or is behind it.
             if full:
-                self._flush_mixed(mixed, join_bytes)
+                self._flush_full(touched)
                 full = False
-        self._flush_mixed(mixed, 0)
-        for group in touched:
-            self._flush(group)
+            if overfull:
+                self._flush_checked(checked, join_bytes)
+                overfull = False
+        self._flush_checked(checked, 0)
+        self._flush(list(touched))
         for reader in last:
             if reader.mode is Mode.LIVE:  # those that were blocked by it end when they have drained
                 self._end(reader, EndReason.FINISHED)
@@ -192,20 +200,21 @@ class Fanout:
     @staticmethod
     def _mark_last(group: Group, record: Record) -> list[Reader]:
         """The readers whose following is over after this record."""
-        found: list[Reader] = []
-        for reader in group.solo:
+        found = [
+            reader
+            for reader, following in group.checked.items()
+            if record.event.lane is Lane.STATE or record.offset > following.after
+        ]
+        found += [*group.solo, *group.joint]
+        for reader in found:
             for following in reader.followings.values():
-                following.finite = True
-            found.append(reader)
-        for reader, following in group.checked.items():
-            if record.event.lane is Lane.STATE or record.offset > following.after:
-                following.finite = True
-                found.append(reader)
+                if following.group is group:
+                    following.finite = True
         return found
 
     def _fail(self, group: Group) -> None:
         """Our own error must not become a silent gap: the group's readers are ended and may resume."""
-        for reader in (*group.solo, *group.checked):
+        for reader in (*group.solo, *group.joint, *group.checked):
             self._end(reader, EndReason.FAULT)
 
     def _recover(self, records: Sequence[Record]) -> None:
@@ -241,26 +250,41 @@ class Fanout:
         self.stats.encoded += 1
         return frame
 
-    def _flush(self, group: Group) -> None:
-        batch = group.batch
-        if not batch:
-            return
-        data = batch[0] if len(batch) == 1 else b"".join(batch)
-        try:
-            for write in group.solo.values():
-                write(data)
-        except Exception:  # who of the group got it is not known: all of them resume
-            _log.exception("a session could not be written to")
-            self._fail(group)
-        group.flushed_at = self.now
-        self.stats.frames += len(batch) * len(group.solo)
-        self.stats.written_bytes += len(data) * len(group.solo)
-        group.batch = []
-        group.batch_bytes = 0
+    def _flush_full(self, touched: dict[Group, None]) -> None:
+        """Write what has grown to a write's share. Groups with common readers go together, or the order were lost."""
+        full = [group for group in touched if group.batch_bytes >= self._limits.join_bytes]
+        if any(group.joint for group in full):
+            full += [group for group in touched if group.joint and group not in full]
+        for group in full:
+            del touched[group]
+        self._flush(full)
+
+    def _flush(self, groups: Sequence[Group]) -> None:
+        """Write what is due in these groups: joined once for all who get the same, one write a reader."""
+        failed: list[Reader] = []
+        ready: dict[tuple[Group, ...], bytes] = {}
+        stats = self.stats
+        for due, readers in shares(groups):
+            if not readers:
+                continue
+            data = ready.get(due) or ready.setdefault(due, joined(due))
+            for reader, write in readers:
+                try:
+                    write(data)
+                except Exception:  # one reader's socket must not stop the others
+                    _log.exception("a session could not be written to")
+                    failed.append(reader)
+            stats.frames += sum(len(group.batch) for group in due) * len(readers)
+            stats.writes += len(readers)
+            stats.written_bytes += len(data) * len(readers)
+        for group in groups:
+            group.clear(self.now)
+        for reader in failed:
+            self._end(reader, EndReason.FAULT)
         if self._to_settle:
             self._settle()
 
-    def _flush_mixed(self, readers: dict[Reader, None], at_least: int) -> None:
+    def _flush_checked(self, readers: dict[Reader, None], at_least: int) -> None:
         for reader in list(readers):
             if reader.pending_bytes >= at_least:
                 readers.pop(reader)
@@ -285,6 +309,7 @@ class Fanout:
             data = frames[0] if len(frames) == 1 else b"".join(frames)
             reader.sink.write(data)
             self.stats.frames += len(frames)
+            self.stats.writes += 1
             self.stats.written_bytes += len(data)
 
     # flow control
@@ -316,12 +341,14 @@ class Fanout:
                 reader.mode = Mode.BEHIND
                 reader.cursor = max(reader.cursor, self.dispatched)
                 reader.state_seen = self._states.version
+                if self._states.slowest is None:
+                    self._states.slowest = reader.state_seen
                 self.stats.slowed += 1
 
     def tick(self) -> None:
         """Once a second: end the sessions that made no progress at all."""
         now = self.now = self._clock.monotonic()
-        for reader in [reader for reader in self._early if reader.cursor <= self.dispatched]:
+        for reader in [reader for reader in self._early if not self._is_early(reader)]:
             del self._early[reader]
             if reader.mode is Mode.LIVE:
                 self._leave_groups(reader)
@@ -334,6 +361,8 @@ class Fanout:
                 self.stats.stalled += 1
                 self._end(reader, EndReason.STALLED)
             reader.blocked_backlog = backlog
+        self._states.slowest = min((reader.state_seen for reader in self._blocked), default=None)
+        self.stats.conflated = self._states.conflated
 
     # catching up
 

@@ -24,6 +24,7 @@ class FanoutStats(msgspec.Struct):
     """Counters since the start."""
 
     frames: int = 0
+    writes: int = 0
     written_bytes: int = 0
     encoded: int = 0
     slowed: int = 0
@@ -31,3 +32,5 @@ class FanoutStats(msgspec.Struct):
     stalled: int = 0
     gaps: int = 0
     chunk_reads: int = 0
+    conflated: int = 0
+    """state values that were replaced before some slow session saw them, each counted once"""

@@ -29,6 +29,10 @@ class States:
 
     def __init__(self, *, max_streams: int, max_keys: int) -> None:
         self.version = 0
+        self.slowest: int | None = None
+        """the version up to which the slowest session has seen the lane; None when none is slow"""
+        self.conflated = 0
+        """values that were replaced before some slow session saw them"""
         self._max_streams = max_streams
         self._max_keys = max_keys
         self._streams: OrderedDict[tuple[str, str], OrderedDict[tuple[str, str], StateValue]] = OrderedDict()
@@ -44,6 +48,8 @@ class States:
         else:
             self._streams.move_to_end(record.stream)
         key = (record.event.type, record.event.state_key)
+        if self.slowest is not None and (old := values.get(key)) is not None and old.version > self.slowest:
+            self.conflated += 1
         values[key] = StateValue(self.version, record)
         values.move_to_end(key)
         if len(values) > self._max_keys:
