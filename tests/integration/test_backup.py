@@ -40,7 +40,7 @@ def leftovers(hub: Hub) -> list[str]:
 
 
 def until_clean(hub: Hub) -> None:
-    hub.until(lambda: leftovers(hub) == [] and hub.running.hub is not None, "the copy to go away")
+    hub.until(lambda: leftovers(hub) == [], "the copy to go away")
 
 
 def asking(hub: Hub) -> socket.socket:

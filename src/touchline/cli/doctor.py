@@ -1,22 +1,22 @@
 """``touchline doctor``: looks at a hub from where a client stands, and says what is wrong and what to do.
 
-The judgements are pure functions of what the hub says of itself; only ``command`` and its probes do I/O.
+The probes are here; what is concluded from the hub's own figures is in ``findings``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from touchline.cli.findings import Check, Status, judge
 from touchline.cli.options import DEFAULT_URL, AsJson, CaFile, Data, KeyFile, KeyText, Url, find_key
 from touchline.cli.output import plain, print_json
 from touchline.client import HubClient, HubRefused, connect, hub_stream
@@ -24,75 +24,10 @@ from touchline.clock import SystemClock
 from touchline.errors import ConfigError, TouchlineError, UpstreamError
 from touchline.feeds.base import Notice
 
-SKEW_WARN_SECONDS: Final = 5.0
-SKEW_FAIL_SECONDS: Final = 300.0
-"""Signed requests are refused beyond this (ShotTracker, Kong hmac-auth; Standard Webhooks)."""
-COMMIT_WARN_SECONDS: Final = 1.0
-WAITING_WARN_EVENTS: Final = 10_000
-FREE_WARN_BYTES: Final = 5 * 10**9
-FREE_FAIL_BYTES: Final = 5 * 10**8
-WAL_WARN_BYTES: Final = 10**9
-FILES_WARN: Final = 4096
 UPGRADE_ADVICE: Final = (
     "a proxy in between does not pass the upgrade on; nginx: proxy_http_version 1.1; "
     'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
 )
-HOST_ADVICE: Final = (
-    "signatures of provider clients over 'host' fail unless the proxy passes Host through "
-    "(nginx: proxy_set_header Host $http_host;) or the hub is started with --base-url URL, or with "
-    "--trusted-proxy CIDR and the proxy sends X-Forwarded-Host"
-)
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing looked at: ``status`` is ok, warn or fail; ``advice`` what to do ('' when nothing)."""
-
-    name: str
-    status: str
-    detail: str
-    advice: str = ""
-
-
-class LogStatus(msgspec.Struct, frozen=True):
-    """The ``log`` member of the hub's status."""
-
-    size_bytes: int | None = None
-    wal_bytes: int | None = None
-    free_bytes: int | None = None
-    last_commit_seconds: float | None = None
-    waiting_events: int | None = None
-
-
-class FilesStatus(msgspec.Struct, frozen=True):
-    """The ``open_files`` member."""
-
-    soft: int | None = None
-    hard: int | None = None
-    used: int | None = None
-
-
-class RequestStatus(msgspec.Struct, frozen=True):
-    """The ``request`` member: how our own request looked when it arrived. ``hosts`` are the names that signatures may
-    name, ``forwarded_host`` what a proxy says, believed or not.
-    """
-
-    host: str | None = None
-    hosts: tuple[str, ...] = ()
-    scheme: str | None = None
-    address: str | None = None
-    forwarded_host: str | None = None
-
-
-class Status(msgspec.Struct, frozen=True):
-    """``GET /hub/v1/status``, as far as doctor reads it."""
-
-    version: str = ""
-    wall_ns: int | None = None
-    log: LogStatus = LogStatus()
-    open_files: FilesStatus = FilesStatus()
-    endpoints: dict[str, int] = {}
-    request: RequestStatus = RequestStatus()
-    warnings: tuple[str, ...] = ()
 
 
 def command(
@@ -164,87 +99,6 @@ def check_settings(config: Path | None) -> Check:
     return Check("settings", "ok", f"{where} can be taken")
 
 
-def judge(status: Status, url: str, here_ns: int) -> list[Check]:
-    """All that can be said from the hub's status; ``here_ns`` is our wall time when the hub answered."""
-    checks = [judge_log(status.log), judge_disk(status.log), judge_files(status.open_files)]
-    checks += [judge_clock(status.wall_ns, here_ns), judge_host(status, url), judge_endpoints(status.endpoints)]
-    checks += [Check("hub", "warn", warning) for warning in status.warnings]
-    return checks
-
-
-def judge_endpoints(states: Mapping[str, int]) -> Check:
-    """Whether webhook endpoints receive what they are owed."""
-    if not states:
-        return Check("endpoints", "ok", "no webhook endpoints")
-    detail = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    if states.get("failing") or states.get("disabled"):
-        advice = "'touchline endpoint list' names them, 'touchline endpoint attempts ID' says what they answered"
-        return Check("endpoints", "warn", detail, advice)
-    return Check("endpoints", "ok", detail)
-
-
-def judge_log(log: LogStatus) -> Check:
-    """Whether commits are quick and nothing piles up before them."""
-    commit, waiting, wal = log.last_commit_seconds or 0.0, log.waiting_events or 0, log.wal_bytes or 0
-    detail = f"{_size(log.size_bytes)}, last commit took {commit * 1000:.1f} ms, {waiting} events waiting"
-    if commit > COMMIT_WARN_SECONDS or waiting > WAITING_WARN_EVENTS:
-        return Check("log", "warn", detail, "the disk is slow to sync: use a local SSD, or publish in larger batches")
-    if wal > WAL_WARN_BYTES:
-        return Check("log", "warn", f"{detail}, {_size(wal)} of write-ahead log", "a long read may hold checkpoints up")
-    return Check("log", "ok", detail)
-
-
-def judge_disk(log: LogStatus) -> Check:
-    """Whether the disk under the log has room."""
-    free = log.free_bytes
-    if free is None:
-        return Check("disk", "ok", "the hub does not say how much is free")
-    advice = "make room, or bound the log with --retention and --retention-bytes"
-    if free < FREE_FAIL_BYTES:
-        return Check("disk", "fail", f"only {_size(free)} free: publishing stops when it is full", advice)
-    if free < FREE_WARN_BYTES:
-        return Check("disk", "warn", f"{_size(free)} free", advice)
-    return Check("disk", "ok", f"{_size(free)} free")
-
-
-def judge_files(files: FilesStatus) -> Check:
-    """Whether the hub may open enough files: each session and endpoint needs one."""
-    if files.soft is None:
-        return Check("files", "ok", "the hub does not say how many files it may open")
-    used = files.used or 0
-    detail = f"{used} of {files.soft} open files used"
-    advice = f"raise the limit of the hub's process: ulimit -n {files.hard or 65536}, or LimitNOFILE= of its unit"
-    if used >= files.soft * 0.9:
-        return Check("files", "fail", f"{detail}: new connections will be refused", advice)
-    return Check("files", "ok", detail) if files.soft >= FILES_WARN else Check("files", "warn", detail, advice)
-
-
-def judge_clock(hub_ns: int | None, here_ns: int) -> Check:
-    """Whether hub and client agree on the time, which signatures need."""
-    if hub_ns is None:
-        return Check("clock", "ok", "the hub does not tell its time")
-    skew = (hub_ns - here_ns) / 1e9
-    detail = f"the hub's clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the clock here"
-    advice = "set both clocks by NTP"
-    if abs(skew) > SKEW_FAIL_SECONDS:
-        return Check("clock", "fail", f"{detail}: signed requests are refused", advice)
-    return Check("clock", "warn", detail, advice) if abs(skew) > SKEW_WARN_SECONDS else Check("clock", "ok", detail)
-
-
-def judge_host(status: Status, url: str) -> Check:
-    """Whether the Host that we sent is a Host that the hub knows of: provider clients sign it."""
-    request, scheme, asked = status.request, urlsplit(url).scheme, _host(url)
-    seen = _normal(request.host or "", scheme)
-    if not seen or seen == asked:
-        return Check("host", "ok", f"the hub saw Host {request.host or asked} as sent")
-    detail = f"a proxy rewrites Host: {asked} was asked for, the hub saw {request.host}"
-    if asked in [_normal(name, scheme) for name in request.hosts]:
-        return Check("host", "ok", f"{detail}; the hub knows the original name, so signatures hold")
-    if _normal(request.forwarded_host or "", scheme) == asked:
-        detail += f", and does not believe the X-Forwarded-Host of {request.address or 'the proxy'}"
-    return Check("host", "fail", detail, HOST_ADVICE)
-
-
 def check_upgrade(url: str, key: str, ca_file: Path | None) -> Check:
     """Whether a WebSocket can be opened there."""
     settings = hub_stream.Settings(url=url, key=key)
@@ -261,25 +115,6 @@ async def _first_notice(settings: hub_stream.Settings, ca_file: Path | None) -> 
             if isinstance(item, Notice):
                 return item
     return Notice("closed", "the hub closed at once")
-
-
-def _host(url: str) -> str:
-    parts = urlsplit(url)
-    return _normal(parts.netloc.rpartition("@")[2], parts.scheme)
-
-
-def _normal(host: str, scheme: str) -> str:
-    """The host as a client sends it: lower-case, without the port that goes without saying."""
-    return host.lower().removesuffix(":443" if scheme == "https" else ":80")
-
-
-def _size(size: int | None) -> str:
-    if size is None:
-        return "size unknown"
-    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= step:
-            return f"{size / step:.1f} {unit}"
-    return f"{size} bytes"
 
 
 def _print(checks: Iterable[Check]) -> None:

@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 import touchline
-from touchline.cli import demo, doctor, endpoint, key, listen, partner, publish, replay, serve, tail
+from touchline.cli import (
+    backup,
+    demo,
+    doctor,
+    endpoint,
+    key,
+    listen,
+    partner,
+    publish,
+    replay,
+    restore,
+    serve,
+    tail,
+)
 from touchline.errors import TouchlineError
 
 INTERRUPTED = 130
@@ -31,6 +44,8 @@ app.command("listen")(listen.command)
 app.add_typer(partner.app, name="partner")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(key.app, name="key")
+app.command("backup")(backup.command)
+app.command("restore")(restore.command)
 app.command("doctor")(doctor.command)
 
 

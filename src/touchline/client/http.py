@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from touchline.wire.http import HttpRequest, HttpResponse
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+_PIECE_BYTES: Final = 1024 * 1024
 
 
 def tls_context(ca_file: Path | str | None = None) -> ssl.SSLContext:
@@ -42,8 +44,9 @@ class HttpSender:
         read_seconds: float = READ_SECONDS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
-        self._pool = urllib3.PoolManager(ssl_context=context, timeout=timeout, retries=False, maxsize=4)
+        self._connect_seconds = connect_seconds
+        self._timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
+        self._pool = urllib3.PoolManager(ssl_context=context, retries=False, maxsize=4)
         self._max_answer_bytes = max_answer_bytes
 
     def send(self, request: HttpRequest) -> HttpResponse:
@@ -53,27 +56,56 @@ class HttpSender:
             UpstreamError: there was no whole answer: refused, timed out, broken off, not trusted, or too large.
                 ``sent`` tells whether the request may have reached the peer.
         """
-        headers = urllib3.HTTPHeaderDict()
-        for name, value in request.headers:
-            headers.add(name, value)
         try:
-            answer = self._pool.request(
-                request.method,
-                request.url,
-                body=request.body or None,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-            )
+            answer = self._begin(request, None)
             try:
                 body = self._read(answer)
             finally:
                 answer.close()
         except urllib3.exceptions.HTTPError as problem:
             raise NoAnswer(_word(problem, request.url), sent=not _is_unsent(problem)) from problem
-        pairs = tuple((name.lower(), value) for name, value in answer.headers.items())
-        return HttpResponse(answer.status, body, pairs)
+        return HttpResponse(answer.status, body, _pairs(answer))
+
+    def download(
+        self, request: HttpRequest, take: Callable[[bytes, int | None], None], *, first_seconds: float
+    ) -> HttpResponse:
+        """Make the request and hand each piece of a 2xx answer's body to ``take``, with the whole size where it is
+        told; memory holds one piece. The answer may take ``first_seconds`` to begin. Another answer is returned whole,
+        as ``send`` does.
+
+        Raises:
+            UpstreamError: there was no whole answer; what was handed over is not to be trusted.
+        """
+        timeout = urllib3.Timeout(connect=self._connect_seconds, read=first_seconds)
+        try:
+            answer = self._begin(request, timeout)
+            try:
+                if not 200 <= answer.status < 300:
+                    return HttpResponse(answer.status, self._read(answer), _pairs(answer))
+                told = answer.headers.get("content-length", "")
+                size = int(told) if told.isdigit() else None
+                for piece in answer.stream(_PIECE_BYTES, decode_content=False):
+                    take(piece, size)
+            finally:
+                answer.close()
+        except urllib3.exceptions.HTTPError as problem:
+            raise NoAnswer(_word(problem, request.url), sent=not _is_unsent(problem)) from problem
+        return HttpResponse(answer.status, b"", _pairs(answer))
+
+    def _begin(self, request: HttpRequest, timeout: urllib3.Timeout | None) -> urllib3.BaseHTTPResponse:
+        headers = urllib3.HTTPHeaderDict()
+        for name, value in request.headers:
+            headers.add(name, value)
+        return self._pool.request(
+            request.method,
+            request.url,
+            body=request.body or None,
+            headers=headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=timeout or self._timeout,
+        )
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -95,6 +127,10 @@ class NoAnswer(UpstreamError):
     def __init__(self, detail: str, *, sent: bool) -> None:
         super().__init__(detail)
         self.sent = sent
+
+
+def _pairs(answer: urllib3.BaseHTTPResponse) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), value) for name, value in answer.headers.items())
 
 
 def _is_unsent(problem: Exception) -> bool:

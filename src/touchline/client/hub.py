@@ -28,6 +28,8 @@ RETRY_SECONDS: Final = 30.0
 MAX_RETRY_AFTER_SECONDS: Final = 60.0
 PAGE_EVENTS: Final = 1000
 _GZIP_FROM_BYTES: Final = 1024
+BACKUP_SECONDS: Final = 3600.0
+"""The hub makes its copy before it answers; that takes as long as its disk takes to read and write the database."""
 _AWAY: Final = frozenset({429, 502, 503, 504})
 
 Json = TypeVar("Json")
@@ -180,6 +182,19 @@ class HubClient:
         """What the hub says of itself (admin key)."""
         return self._document("GET", "/hub/v1/status")
 
+    def backup(self, take: Callable[[bytes, int | None], None]) -> None:
+        """A copy of the hub's database (admin key), handed over piece by piece with the size of the whole. It is whole
+        when this returns.
+
+        Raises:
+            HubRefused: the key is no admin's, another backup is under way (409), or the hub has no room (507).
+            UpstreamError: the hub could not be reached, or broke off.
+        """
+        request = self._to_send("GET", "/hub/v1/backup")
+        answer = self._sender.download(request, take, first_seconds=BACKUP_SECONDS)
+        if not 200 <= answer.status < 300:
+            raise _refusal(answer)
+
     # partners
 
     def add_partner(
@@ -263,10 +278,7 @@ class HubClient:
         """
         if repeatable is None:
             repeatable = method in ("GET", "PUT", "DELETE", "HEAD")
-        credentials = [("authorization", f"Bearer {self._key}")] if self._key else []
-        request = HttpRequest(
-            method, url=self.url + path, headers=(("accept", "application/json"), *credentials, *headers), body=body
-        )
+        request = self._to_send(method, path, body, headers)
         backoff = Backoff(random.SystemRandom(), first_seconds=0.2, cap_seconds=5.0)
         end = self._clock.monotonic() + self._retry_seconds
         while True:
@@ -284,6 +296,13 @@ class HubClient:
             if not again or self._clock.monotonic() + wait > end:
                 raise refusal
             self._sleep(wait)
+
+    def _to_send(
+        self, method: str, path: str, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()
+    ) -> HttpRequest:
+        credentials = [("authorization", f"Bearer {self._key}")] if self._key else []
+        all_headers = (("accept", "application/json"), *credentials, *headers)
+        return HttpRequest(method, url=self.url + path, headers=all_headers, body=body)
 
     def _document(
         self, method: str, path: str, body: object | None = None, *, repeatable: bool | None = None

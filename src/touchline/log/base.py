@@ -77,6 +77,10 @@ class Checkpoint(msgspec.Struct, frozen=True):
     state: bytes
 
 
+COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""Upper bounds (seconds) by which commits are counted."""
+
+
 class LogStats(msgspec.Struct, frozen=True):
     """For metrics and ``doctor``: what the log holds and how it does."""
 
@@ -91,6 +95,8 @@ class LogStats(msgspec.Struct, frozen=True):
     last_commit_seconds: float
     checkpoint_seconds: float
     free_bytes: int | None
+    commits_by_bucket: tuple[int, ...] = (0,) * (len(COMMIT_BUCKETS) + 1)
+    """how many took at most each of COMMIT_BUCKETS and more than the one before; the last: longer than all"""
 
 
 Follower = Callable[[Sequence[Record]], None]

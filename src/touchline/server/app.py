@@ -30,18 +30,19 @@ from touchline.delivery.courier.client import WebhookClient
 from touchline.delivery.fanout import Fanout, FanoutLimits
 from touchline.errors import ConfigError, LogError, TouchlineError
 from touchline.feeds import registry
-from touchline.feeds.base import Form, Operation
+from touchline.feeds.base import Operation
 from touchline.feeds.intake import Intake
 from touchline.log.directory import Directory
 from touchline.log.endpoints import Endpoints
-from touchline.log.entries import Role, mint
 from touchline.log.sqlite import SqliteLog
 from touchline.server import config
 from touchline.server.config import Settings
 from touchline.server.connection import protocol_class
 from touchline.server.engines import make_engines
+from touchline.server.first_keys import make_first_keys
 from touchline.server.http.admin import Admin
 from touchline.server.http.asgi import Application
+from touchline.server.http.backup import BACKUP, Backups
 from touchline.server.http.endpoints import EndpointAdmin
 from touchline.server.http.native import STREAM, NativeReading
 from touchline.server.http.openapi import asyncapi, openapi
@@ -51,14 +52,15 @@ from touchline.server.http.system import System
 from touchline.server.hub import Hub, new_id
 from touchline.server.limits import LoginLimits
 from touchline.server.log_lines import FactsFormatter
+from touchline.server.looplag import LoopLag
 from touchline.server.metrics import Metrics
+from touchline.server.observing import Observer
 from touchline.server.sessions import Sessions
 from touchline.server.snapshots import Snapshots
 
 _log: Final = logging.getLogger("touchline")
 
 _RETENTION_SECONDS: Final = 30.0
-_FIRST_KEYS: Final[tuple[tuple[Role, str], ...]] = (("admin", "tla_"), ("publisher", "tlp_"))
 
 
 class Running:
@@ -67,11 +69,14 @@ class Running:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.loop_lag = LoopLag(self.clock, self.metrics.loop_lag.observe)
         self._tasks: set[asyncio.Task[None]] = set()
         self._hub: Hub | None = None
         self._sessions: Sessions | None = None
         self._event_log: SqliteLog | None = None
         self._transport: WebhookClient | None = None
+        self._backups: Backups | None = None
 
     @property
     def hub(self) -> Hub:
@@ -149,39 +154,21 @@ class Running:
                 per_name=settings.login_failures_per_name,
                 per_pair=settings.login_failures_per_pair,
             ),
-            metrics=Metrics(),
+            metrics=self.metrics,
         )
         self._sessions = Sessions(self._hub)
         directory.on_change(self._sessions.changed)
         directory.on_change(courier.changed)
         log.follow(self._hub.on_records)
-        await self._first_keys(directory)
+        await make_first_keys(directory, settings.data_dir)
         self._spawn(self._hub.prepare_signing)  # before the courier, whose first deliveries would wait for a tick
         await courier.start()
         self._spawn(self._every_second)
+        self._spawn(self.loop_lag.run)
         self._spawn(self._retain)
         for owner in engines.all():
             self._spawn(owner.run)
         self._hub.ready = True
-
-    async def _first_keys(self, directory: Directory) -> None:
-        """The first start makes an admin's and a publisher's key and leaves each in a file of mode 0600.
-
-        The file comes first: a start that is cut off in between leaves no key that nobody can know.
-        """
-        for role, prefix in _FIRST_KEYS:
-            name = f"{role}.key"
-            path = self.settings.data_dir / name
-            known = [key for key in directory.keys() if key.name == name]  # noqa: SIM118
-            if any(key.revoked_at is None for key in known) or (known and path.exists()):
-                continue
-            plain = path.read_text().strip() if path.exists() else ""
-            if not plain:
-                plain = prefix + mint(Form.TOKEN, name, os.urandom)
-                _write_secret(path, plain + "\n")
-            elif not (plain.startswith(prefix) and len(plain) >= 40):
-                raise ConfigError(f"{path} holds no key; move it away and start again")
-            await directory.import_key(role, name, plain)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -232,6 +219,8 @@ class Running:
         """Tell sessions to come back, finish what was accepted, release everything."""
         if self._hub is not None and self._sessions is not None:
             self._hub.stopping = True
+            if self._backups is not None:
+                await self._backups.stop()
             await asyncio.gather(self._sessions.drain(), self._hub.courier.stop(), self._stop_engines(self._hub))
         tasks = list(self._tasks)
         for task in tasks:
@@ -256,13 +245,16 @@ class Running:
         """The ASGI application: our operations and the feeds' REST."""
         hub, sessions = self.hub, self.sessions
         native = NativeReading(hub, sessions)
-        system = System(hub, sessions)
+        backups = self._backups = Backups(hub, self.settings.data_dir)
+        backups.clear()
+        system = System(hub, sessions, Observer(hub, self.loop_lag, backups))
         operations: list[Operation] = [
             Publishing(hub).operation(),
             *native.operations(),
             *Admin(hub).operations(),
             *EndpointAdmin(hub, hub.courier).operations(),
             *SandboxAdmin(hub).operations(),
+            backups.operation(),
             *system.operations(),
         ]
         for feed in hub.feeds.values():
@@ -270,7 +262,7 @@ class Running:
                 operations += importlib.import_module(feed.http).operations(hub)
         system.openapi = openapi(operations, hub.public_url)
         system.asyncapi = asyncapi(hub.feeds.values(), hub.public_url)
-        return Application(sessions, operations, {STREAM: native.stream})
+        return Application(sessions, operations, {STREAM: native.stream, BACKUP: backups.stream})
 
 
 class _Server(uvicorn.Server):
@@ -289,17 +281,6 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._listening(self)
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """A file of mode 0600 that is there whole or not at all."""
-    new = path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -10,7 +10,8 @@
 - ``messages``    a record is prepared once for all endpoints of a variant
 - ``sending``     sends, and draws the consequences of the answers (``verdict``)
 - ``handshakes``  tells receivers of subscriptions that are to be confirmed
-- ``letters``     dead letters;  ``attempts``  the last tries;  ``report``, ``reporting``  what an operator is shown
+- ``letters``     dead letters;  ``attempts``  the last tries;  ``report``, ``reporting``, ``lagging``  what an
+  operator is shown
 - ``saving``      makes durable where endpoints stand
 - ``announcing``  endpoints' changes as events of the native feed
 - ``courier``     the whole: the endpoints' changes, turns and timers
@@ -20,7 +21,18 @@ Decisions are pure and know no event loop; sockets are behind ``Transport``.
 """
 
 from touchline.delivery.courier.courier import Courier
+from touchline.delivery.courier.lagging import STATES, Lag
 from touchline.delivery.courier.limits import CourierLimits, CourierStats
 from touchline.delivery.courier.policy import OPTIONS, Policy, is_option, parse_policy
 
-__all__ = ["OPTIONS", "Courier", "CourierLimits", "CourierStats", "Policy", "is_option", "parse_policy"]
+__all__ = [
+    "OPTIONS",
+    "STATES",
+    "Courier",
+    "CourierLimits",
+    "CourierStats",
+    "Lag",
+    "Policy",
+    "is_option",
+    "parse_policy",
+]

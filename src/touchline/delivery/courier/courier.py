@@ -19,6 +19,7 @@ from touchline.delivery.courier.announcing import Announcing, Append
 from touchline.delivery.courier.attempts import Attempts
 from touchline.delivery.courier.backlog import Lane
 from touchline.delivery.courier.handshakes import Handshakes
+from touchline.delivery.courier.lagging import Lag, measure
 from touchline.delivery.courier.letters import Letter, Letters
 from touchline.delivery.courier.limits import CourierLimits, CourierStats
 from touchline.delivery.courier.line import NATIVE_FEED, Line
@@ -437,6 +438,11 @@ class Courier(Hooks):
         """How it does in a word (``EndpointReport.state``). Raises NotFound."""
         return self._line(endpoint_id).state(self._clock.monotonic())
 
+    async def lag(self) -> dict[str, Lag]:
+        """How far the endpoints are behind, by state (``EndpointReport.state``)."""
+        lines = list(self._lines.by_id.values())
+        return await measure(lines, self._recent, self._log, self._clock.monotonic(), self._clock.wall_ns())
+
     @property
     def stats(self) -> CourierStats:
         """Counters, with what is under way and the endpoints by state counted now."""
@@ -445,5 +451,6 @@ class Courier(Hooks):
             state = line.state(now)
             states[state] = states.get(state, 0) + 1
         self._stats.endpoints = states
+        self._stats.letters = sum(len(line.dead) for line in self._lines.by_id.values())
         self._stats.in_flight = self._scheduler.healthy + self._scheduler.suspect
         return self._stats

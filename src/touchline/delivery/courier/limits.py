@@ -38,7 +38,8 @@ class CourierLimits(msgspec.Struct, frozen=True):
 
 
 class CourierStats(msgspec.Struct):
-    """Counters since the start; ``in_flight`` and ``endpoints`` (by state) are of the moment."""
+    """Counters since the start; ``in_flight``, ``letters`` (dead ones that wait) and ``endpoints`` (by state) are of
+    the moment."""
 
     attempts: int = 0
     delivered: int = 0
@@ -54,4 +55,5 @@ class CourierStats(msgspec.Struct):
     cursor_writes: int = 0
     log_reads: int = 0
     in_flight: int = 0
+    letters: int = 0
     endpoints: dict[str, int] = {}

@@ -76,8 +76,19 @@ class Lines:
             return
         line = Line(endpoint, feed, feed.webhook, self._policy(endpoint, feed))
         self._take_over(line, saved)
+        await self._pass_hole(line)
         line.dead = await self._letters.offsets(endpoint.id) if saved is not None else set()
         self._enter(line)
+
+    async def _pass_hole(self, line: Line) -> None:
+        """A crash or a restore leaves numbers unused: an endpoint that is not driven now must not seem to lose records
+        when retention comes there.
+        """
+        head, backlog = self._log.head, line.backlog
+        if self._log.floor <= backlog.cursor < head:
+            page = await self._log.read(backlog.cursor, 1, max_bytes=1)
+            if not page.records and not page.more:
+                backlog.cursor = head
 
     def _enter(self, line: Line) -> None:
         endpoint = line.endpoint
@@ -110,7 +121,8 @@ class Lines:
         if saved.failing_since is not None:
             line.health.failing_since = now - max(0.0, (self._clock.wall_ns() - saved.failing_since) / 1e9)
             line.health.failures_since = saved.failures
-        line.saved_cursor = saved.cursor
+        if saved.epoch == self._log.epoch:  # else it is written again soon, under the epoch of now
+            line.saved_cursor = saved.cursor
 
     def _policy(self, endpoint: Endpoint, feed: Feed) -> Policy:
         own = frozenset() if feed.webhook is None else feed.webhook.own_headers

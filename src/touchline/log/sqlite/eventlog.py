@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -347,8 +348,14 @@ class SqliteLog:
         return await self._readers.run(Reader.trim_point, appended_before, max_bytes, self._head)
 
     async def backup(self, path: str) -> None:
-        """See EventLog. The target must not exist."""
-        await asyncio.to_thread(copying.backup, self._path, Path(path), self._vfs)
+        """See EventLog. The target must not exist. Cancelled, it stops soon and leaves nothing."""
+        stopped = threading.Event()
+        try:
+            await asyncio.to_thread(
+                copying.backup, self._path, Path(path), self._clock.wall_ns(), stopped.is_set, self._vfs
+            )
+        finally:
+            stopped.set()
 
     def _figures(self) -> WriterFigures:
         return WriterFigures() if self._writer is None else self._writer.figures
@@ -371,4 +378,5 @@ class SqliteLog:
             last_commit_seconds=figures.last_commit_seconds,
             checkpoint_seconds=0.0 if self._checkpointer is None else self._checkpointer.seconds,
             free_bytes=free,
+            commits_by_bucket=tuple(figures.by_bucket),
         )

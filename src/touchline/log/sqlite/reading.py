@@ -25,7 +25,7 @@ from touchline.model import NO_EXTENSIONS, Event, Lane, Record
 _CHUNK: Final = 512
 _FIRST_CHUNK: Final = 64
 _SCAN: Final = 100_000
-"""A filtered reading looks at so many offsets per step, and at no more than ten such steps."""
+"""A filtered reading looks at so many offsets per step, and at no more than ten such steps; holes do not count."""
 _NEWEST_STATES: Final = 2_000
 _PAGE_BYTES: Final = 4096
 _SIZE_STEP: Final = 500
@@ -89,22 +89,25 @@ class Reader:
             if sql is None:
                 return Page((), last, more=False)
             whole = selection.subject is not None or (selection.feed is None and selection.types is None)
-            end = last if whole else min(last, after + 10 * _SCAN)
+            left = last - after if whole else 10 * _SCAN
             found: list[Record] = []
             position, size, chunk = after, 0, _FIRST_CHUNK
-            while position < end:
-                stop = end if whole else min(end, position + _SCAN)
+            while position < last and left > 0:
+                # A hole in the numbers, as a restore leaves one, is wider than any reading can step through.
+                begin = position if whole else self._before_next(position, last)
+                stop = last if whole else min(last, begin + min(left, _SCAN))
                 asked = min(chunk, limit - len(found) + 1)
-                records = self._records(sql, {**arguments, "after": position, "last": stop, "limit": asked})
+                records = self._records(sql, {**arguments, "after": begin, "last": stop, "limit": asked})
                 for record in records:
                     size += len(record.event.data)
                     if len(found) == limit or (found and size > max_bytes):
                         return Page(tuple(found), found[-1].offset, more=True)
                     found.append(record)
                 position = stop if len(records) < asked else records[-1].offset
+                left -= position - begin
                 if found:
                     chunk = max(1, min(_CHUNK, (max_bytes - size) * len(found) // (size or 1)))
-            return Page(tuple(found), end, more=end < last)
+            return Page(tuple(found), position, more=position < last)
 
     def latest_states(self, feed: str, subject: str, last: int) -> list[Record]:
         """See EventLog.latest_state."""
@@ -197,6 +200,11 @@ class Reader:
         """See EventLog.load_checkpoint."""
         row = self._get("load_checkpoint", feed, subject)
         return None if row is None else Checkpoint(feed, subject, *row)
+
+    def _before_next(self, position: int, last: int) -> int:
+        """The offset before the next record that there is; ``last`` when there is none up to it."""
+        row = self._get("first_from", position + 1)
+        return last if row is None else min(int(row[0]) - 1, last)
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import queue
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -19,6 +20,7 @@ import msgspec
 
 from touchline.clock import Clock
 from touchline.errors import LogError, LogUnavailable, TouchlineError
+from touchline.log.base import COMMIT_BUCKETS
 from touchline.log.sqlite.appending import RESERVE, Append, Counters, Plan
 from touchline.log.sqlite.database import as_log_error, connect_writer, migrate, used_bytes
 from touchline.log.sqlite.queries import query
@@ -85,6 +87,7 @@ class WriterFigures(msgspec.Struct):
     records: int = 0
     used_bytes: int = 0
     wal_bytes: int = 0
+    by_bucket: list[int] = msgspec.field(default_factory=lambda: [0] * (len(COMMIT_BUCKETS) + 1))
 
 
 class Writer:
@@ -282,6 +285,7 @@ class Writer:
         figures = self.figures
         figures.last_commit_seconds = self._clock.monotonic() - begun
         figures.commit_seconds += figures.last_commit_seconds
+        figures.by_bucket[bisect_left(COMMIT_BUCKETS, figures.last_commit_seconds)] += 1
         figures.commits += 1
         figures.records = self._counters.records
         figures.used_bytes += size  # a guess that is put right every so often, and whenever retention has worked

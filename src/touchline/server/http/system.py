@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from typing import Any, Final
 
 from touchline import __version__
@@ -12,6 +10,7 @@ from touchline.model import Lane
 from touchline.server.console import page
 from touchline.server.http.access import require
 from touchline.server.hub import Hub
+from touchline.server.observing import Observer
 from touchline.server.sessions import Sessions
 from touchline.wire.http import HttpRequest, HttpResponse, json_response, problem
 
@@ -25,9 +24,10 @@ _POLICY: Final = (
 class System:
     """The operations that concern the hub itself."""
 
-    def __init__(self, hub: Hub, sessions: Sessions) -> None:
+    def __init__(self, hub: Hub, sessions: Sessions, observer: Observer) -> None:
         self._hub = hub
         self._sessions = sessions
+        self._observer = observer
         self.openapi: bytes = b"{}"
         self.asyncapi: bytes = b"{}"
 
@@ -69,10 +69,12 @@ class System:
     async def _metrics(self, request: HttpRequest) -> HttpResponse:
         del request
         metrics, fanout, log = self._hub.metrics, self._hub.fanout, self._hub.event_log.stats()
-        courier = self._hub.courier.stats
-        metrics.endpoints.clear()
-        for state, count in courier.endpoints.items():
-            metrics.endpoints.labels(state).set(count)
+        courier, settings = self._hub.courier.stats, self._hub.settings
+        observed = await self._observer.observe()
+        metrics.lag(observed.endpoints)
+        metrics.commits(log.commits_by_bucket, log.commit_seconds)
+        for owner in self._hub.engines.all():
+            metrics.sandbox_waiting.labels(owner.feed).set(len(owner))
         gauges = {
             "log_records": ("Records in the log", log.records),
             "log_size_bytes": ("Size of the log on disk", log.size_bytes),
@@ -84,7 +86,19 @@ class System:
             "log_free_bytes": ("Free bytes on the log's disk", log.free_bytes if log.free_bytes is not None else -1),
             "log_head_offset": ("Offset of the newest record", self._hub.event_log.head),
             "log_floor_offset": ("Offset through which retention removed records", self._hub.event_log.floor),
+            "log_oldest_record_age_seconds": ("How far back the log reaches", observed.oldest_record_seconds),
+            "retention_seconds": ("How long records are kept; 0 without limit", settings.retention_seconds or 0),
+            "retention_bytes": ("How large the log may become; 0 without limit", settings.retention_size or 0),
+            "last_backup_timestamp_seconds": (
+                "When a backup was last taken (Unix time); 0 when none was",
+                0 if observed.last_backup is None else observed.last_backup.at / 1e9,
+            ),
+            "loop_lag_worst_seconds": (
+                "The latest that the event loop came in the last minute",
+                observed.loop_lag_seconds,
+            ),
             "fanout_frames": ("Frames written to sessions since the start", fanout.stats.frames),
+            "fanout_writes": ("Writes in which they went to the sockets", fanout.stats.writes),
             "fanout_written_bytes": ("Bytes written to sessions since the start", fanout.stats.written_bytes),
             "fanout_encoded": ("Frames encoded since the start", fanout.stats.encoded),
             "fanout_slowed": ("Times a session was too slow for pushing", fanout.stats.slowed),
@@ -92,12 +106,22 @@ class System:
             "fanout_stalled": ("Sessions closed without any progress", fanout.stats.stalled),
             "fanout_gaps": ("Sessions that retention overtook", fanout.stats.gaps),
             "fanout_behind": ("Sessions that pull from the log at the moment", fanout.behind()),
+            "fanout_behind_records_most": (
+                "Records that the session furthest behind has to pull; an upper bound",
+                observed.sessions.records_most,
+            ),
+            "fanout_blocked_seconds_most": (
+                "For how long the slowest session has taken nothing",
+                observed.sessions.blocked_seconds_most,
+            ),
+            "fanout_conflated": ("State values replaced before a slow session saw them", fanout.stats.conflated),
             "fanout_readers": ("Sessions that the fan-out serves", len(fanout.readers)),
             "webhook_attempts": ("Webhook requests that ended since the start", courier.attempts),
             "webhook_delivered": ("Records delivered to endpoints since the start", courier.delivered),
             "webhook_failed": ("Attempts that failed since the start", courier.failed),
             "webhook_deferred": ("Answers that asked for a pause since the start", courier.deferred),
             "webhook_dead_letters": ("Records given up for an endpoint since the start", courier.dead_lettered),
+            "webhook_dead_letters_waiting": ("Dead letters that wait to be redriven", courier.letters),
             "webhook_redriven": ("Dead letters delivered after all since the start", courier.redriven),
             "webhook_handshakes": ("Handshakes answered since the start", courier.handshakes),
             "webhook_expired": ("Offsets that retention took from endpoints since the start", courier.expired),
@@ -105,7 +129,8 @@ class System:
             "webhook_in_flight": ("Webhook requests under way", courier.in_flight),
             "webhook_cursor_writes": ("Writes of endpoints' cursors since the start", courier.cursor_writes),
             "login_failures": ("Failed logins and signatures since the start", self._hub.logins.failures),
-            "open_files": ("Open file descriptors", _open_files()),
+            "open_files": ("Open file descriptors", observed.files_used),
+            "open_files_limit": ("The most file descriptors that may be open", observed.files_soft),
         }
         for name, (text, value) in gauges.items():
             metrics.gauge(name, text, float(value))
@@ -125,7 +150,8 @@ class System:
             return key
         log = self._hub.event_log
         stats = log.stats()
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        observed = await self._observer.observe()
+        backup = observed.last_backup
         settings = self._hub.settings
         return json_response(
             {
@@ -146,9 +172,15 @@ class System:
                 "retention_seconds": settings.retention_seconds,
                 "retention_bytes": settings.retention_size,
                 "wall_ns": self._hub.clock.wall_ns(),
-                "open_files": {"soft": soft, "hard": hard, "used": _open_files()},
+                "open_files": {"soft": observed.files_soft, "hard": observed.files_hard, "used": observed.files_used},
                 "sessions": len(self._sessions),
-                "endpoints": self._hub.courier.stats.endpoints,
+                "sessions_lag": observed.sessions,
+                "endpoints": {state: lag.endpoints for state, lag in observed.endpoints.items() if lag.endpoints},
+                "endpoints_lag": observed.endpoints,
+                "dead_letters": observed.dead_letters,
+                "oldest_record_seconds": observed.oldest_record_seconds,
+                "loop_lag_seconds": observed.loop_lag_seconds,
+                "last_backup": None if backup is None else {"at_ns": backup.at, "bytes": backup.bytes},
                 "base_url": self._hub.public_url,
                 "request": {
                     "host": request.header("host"),
@@ -187,10 +219,3 @@ class System:
                 ("x-content-type-options", "nosniff"),
             ),
         )  # fmt: skip
-
-
-def _open_files() -> int:
-    try:
-        return len(os.listdir("/proc/self/fd"))
-    except OSError:
-        return 0
