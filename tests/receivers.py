@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 from urllib.parse import parse_qsl
 
 DRIP_SECONDS = 1.0
-BOMB = gzip.compress(bytes(50_000_000))
+BOMB = gzip.compress(bytes(50_000_000), mtime=0)
 
 
 class Seen(NamedTuple):

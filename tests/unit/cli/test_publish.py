@@ -21,14 +21,14 @@ GOOD = [b'{"id":"1"}', b'{"id":"2"}', b'{"id": 9007199254740993}']
 @pytest.mark.parametrize("name", ["events.ndjson", "events.ndjson.gz"])
 def test_publishes_a_file(hub: Any, touchline: Command, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_bytes(gzip.compress(LINES) if name.endswith("gz") else LINES)
+    path.write_bytes(gzip.compress(LINES, mtime=0) if name.endswith("gz") else LINES)
     done = touchline("publish", str(path), "--json")
     assert done.code == 0
     assert done.json == {"accepted": 3, "duplicates": 0, "position": "abcdefgh-1", "errors": []}
     assert hub.published == [GOOD]
 
 
-@pytest.mark.parametrize("content", [LINES, gzip.compress(LINES)])
+@pytest.mark.parametrize("content", [LINES, gzip.compress(LINES, mtime=0)])
 def test_publishes_stdin(hub: Any, touchline: Command, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert touchline("publish", "-").out == "3 accepted, 0 duplicates, position abcdefgh-1\n"
@@ -65,7 +65,7 @@ def test_a_wrong_key_is_said(hub: Any, touchline: Command, tmp_path: Path) -> No
 def test_files_that_cannot_be_read(hub: Any, touchline: Command, tmp_path: Path) -> None:
     absent = touchline("publish", str(tmp_path / "absent"))
     assert (absent.code, absent.err) == (1, f"touchline: {tmp_path / 'absent'}: No such file or directory\n")
-    for damaged in (gzip.compress(LINES * 9)[:-12], b"\x1f\x8bnonsense"):
+    for damaged in (gzip.compress(LINES * 9, mtime=0)[:-12], b"\x1f\x8bnonsense"):
         path = tmp_path / "damaged.gz"
         path.write_bytes(damaged)
         done = touchline("publish", str(path))
@@ -86,7 +86,7 @@ def test_replays_a_file_and_stdin(
 ) -> None:
     line = b'{"specversion":"1.0","id":"1","source":"/s","type":"shottracker.shot","subject":"g","data":{"a":1.0}}\n'
     path = tmp_path / "game.ndjson.gz"
-    path.write_bytes(gzip.compress(line))
+    path.write_bytes(gzip.compress(line, mtime=0))
     done = touchline("replay", str(path), "--speed", "max", "--keep-ids", "--json")
     assert done.code == 0
     assert {name: done.json[name] for name in ("events", "accepted", "duplicates")} == {

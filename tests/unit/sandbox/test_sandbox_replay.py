@@ -185,7 +185,7 @@ def test_keep_ids_keeps_them(stage: Stage) -> None:
 
 
 def test_gzip_is_seen_by_its_content(stage: Stage) -> None:
-    stage.path.write_bytes(gzip.compress(event(1) + b"\n\n" + event(2)))
+    stage.path.write_bytes(gzip.compress(event(1) + b"\n\n" + event(2), mtime=0))
     shown: list[tuple[int, int]] = []
     assert stage.play(speed=None, progress=lambda done, total: shown.append((done, total))).events == 2
     assert shown == [(2, 2)]
@@ -252,7 +252,7 @@ def test_a_hub_that_is_away_is_said(stage: Stage) -> None:
 
 
 def test_a_damaged_gzip_file_is_said(stage: Stage) -> None:
-    stage.path.write_bytes(gzip.compress(event(1) + b"\n" + event(2))[:-9])
+    stage.path.write_bytes(gzip.compress(event(1) + b"\n" + event(2), mtime=0)[:-9])
     with pytest.raises(replay.ReplayError, match="damaged"):
         stage.play(speed=None, progress=lambda done, total: None)
 
