@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install dev demo test check bench wheel constraints node clean
+.PHONY: install dev demo test fuzz check bench wheel constraints node clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made:
@@ -32,14 +32,27 @@ demo: install  ## a hub with simulated games, and commands to paste
 test: dev node  ## every test
 	$(BIN)/pytest
 
+# The fuzzing of `make test` so many times over and at random (FUZZ=50), then guided by coverage for so many seconds.
+FUZZ ?= 50
+FUZZ_SECONDS ?= 300
+
+fuzz: dev  ## the parsers and codecs at length, as FUZZ and FUZZ_SECONDS say
+	TOUCHLINE_FUZZ=$(FUZZ) $(BIN)/pytest tests/fuzz --timeout=0
+	@if $(BIN)/python -m pip install --quiet atheris==3.0.0; then \
+		$(BIN)/python tests/fuzz/atheris_formats.py -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(VENV)/fuzz-; \
+	else echo "atheris does not install here: what is guided by coverage was not run"; fi
+
 check: dev  ## what CI checks beside the tests
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: dev  ## the figures, as ratios against bare baselines in the same run
-	$(BIN)/python -m bench
+bench: dev  ## the figures, as ratios against bare baselines in the same run; NAME=fanout for one
+	$(BIN)/python -m bench $(NAME)
+
+bench-peers: dev  ## the same load on other servers, installed into a temporary directory
+	$(BIN)/python -m bench peers
 
 # Independent JavaScript clients for the tests; tests that need them say so when npm is absent.
 node: tests/node/node_modules/.made

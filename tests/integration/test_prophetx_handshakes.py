@@ -162,7 +162,7 @@ def test_who_connects_and_is_silent(make_hub: MakeHub, speaks: str) -> None:
 # frames (RFC 6455)
 
 
-@pytest.mark.parametrize(("sent", "code"), BROKEN_FRAMES)
+@pytest.mark.parametrize(("sent", "code"), BROKEN_FRAMES, ids=range(len(BROKEN_FRAMES)))
 def test_frames_that_break_the_rules(hub: Hub, path: str, sent: bytes, code: int) -> None:
     with Socket(hub, path) as socket:
         socket.send(sent)

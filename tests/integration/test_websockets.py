@@ -107,7 +107,7 @@ def test_an_independent_client(hub: Hub, subject: str) -> None:
 # frames (RFC 6455)
 
 
-@pytest.mark.parametrize(("sent", "code"), BROKEN_FRAMES)
+@pytest.mark.parametrize(("sent", "code"), BROKEN_FRAMES, ids=range(len(BROKEN_FRAMES)))
 def test_frames_that_break_the_rules(hub: Hub, sent: bytes, code: int) -> None:
     with native(hub) as client:
         client.send(sent)
@@ -284,8 +284,9 @@ def test_a_reader_without_any_progress_is_closed(make_hub: MakeHub, monkeypatch:
         ids = [neighbour.event()["id"] for _ in range(100)]
         assert len(set(ids)) == 100
         hub.until(lambda: any(reader.blocked for reader in fanout.readers))
-        clock.advance(61)
-        tick(hub)
+        for _ in range(2):  # what its system had still to take at first was progress
+            clock.advance(61)
+            tick(hub)
         hub.until(lambda: len(hub.running.sessions) == 1, "the stuck session to go")
         assert fanout.stats.stalled == 1
         hub.publish_all([last := cloud_event()])

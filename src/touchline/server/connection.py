@@ -147,9 +147,8 @@ class HttpConnection(HttpToolsProtocol):
         self._head_done = True
         self._body_due = True
         self._stop_timer()
-        if any(
-            value[-1:] in _BLANKS for _, value in self.headers
-        ):  # the parser leaves those behind a value (RFC 9110, 5.5)
+        # The parser leaves blanks behind a value; they are no part of it (RFC 9110, 5.5).
+        if any(value[-1:] in _BLANKS for _, value in self.headers):
             self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         hosts = sum(1 for name, _ in self.headers if name == b"host")
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -62,10 +62,14 @@ class HubSession:
         self._admission: Admission | None = None
         self._messages: list[str | bytes] = []
         self._closed = False
+        self._waiting_for = _ADMISSION
         self._wishes: list[Wish] = [Ask(_ADMISSION, FindAdmission(presented_key(request)))]
 
     def told(self, number: int, answer: Answer, now: Instant) -> None:
-        """Admission, then position, then the stream."""
+        """Admission, then position, then the stream; an answer that was not asked for is ignored."""
+        if not number or number != self._waiting_for or self._closed:
+            return
+        self._waiting_for = 0
         if number == _ADMISSION:
             if not isinstance(answer, Admission):
                 refusal = problem(401, "Unauthorized", "a good key is needed: Authorization: Bearer <key>")
@@ -79,6 +83,7 @@ class HubSession:
                 )
                 return
             self._admission = answer
+            self._waiting_for = _POSITION
             self._wishes.append(Ask(_POSITION, FindPosition(self._request.param("after"))))
         elif isinstance(answer, PositionView) and self._admission is not None:
             self._begin(self._admission, answer, now)

@@ -52,6 +52,16 @@ _LOG_IN: Final = (
 )
 _GET: Final = """curl -sS -H "Authorization: Bearer $T" <url>/partner/mm"""
 
+
+def _read(body: bytes) -> exchange.HouseCommand:
+    """An operator's command. Raises ValueError."""
+    try:
+        command: exchange.HouseCommand = _HOUSE.decode(body)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    return command
+
+
 SANDBOX: Final = SandboxSurface(
     simulate=None,
     subject=str(TOURNAMENT.id),
@@ -78,7 +88,7 @@ SANDBOX: Final = SandboxSurface(
         decode=exchange.decode,
         due=_due,
         players=Crowd,
-        read=_HOUSE.decode,
+        read=_read,
         commands=exchange.HouseCommand,
     ),
 )

@@ -86,7 +86,7 @@ class ExchangeSession:
 
     def told(self, number: int, answer: Answer, now: Instant) -> None:
         """The secret, then the partner; an answer that was not asked for is ignored."""
-        if number != self._waiting_for or self._ended:
+        if not number or number != self._waiting_for or self._ended:
             return
         self._waiting_for = 0
         if number == _MEMBER:

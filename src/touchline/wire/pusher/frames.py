@@ -139,7 +139,8 @@ def unsubscribe(channel: str) -> str:
 def decode(message: str | bytes) -> Frame:
     """The frame of a message. Raises RemoteProtocolError when it is none."""
     try:
-        return _FRAME.decode(message)
+        # Text as a whole: what no field is read from is handed on as it stands.
+        return _FRAME.decode(message.decode() if isinstance(message, bytes) else message)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise RemoteProtocolError("not a message of this protocol: an object with the text member event") from None
 

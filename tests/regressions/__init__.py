@@ -1,0 +1,1 @@
+"""One file for every defect that was found: each fails without the fix."""
