@@ -134,7 +134,9 @@ class Running:
             ),
         )
         intake = Intake(feeds)
-        engines = make_engines(settings.sandbox, feeds, log, intake, clock, new_id, settings.sandbox_pace)
+        engines = make_engines(
+            settings.sandbox, feeds, log, intake, clock, new_id, settings.sandbox_pace, settings.sandbox_seed
+        )
         await engines.load()
         self._hub = Hub(
             settings=settings,

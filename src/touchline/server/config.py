@@ -80,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     login_failures_per_pair: int
     sandbox: tuple[str, ...]
     sandbox_pace: float
+    sandbox_seed: str
     webhook_ca_file: str
     webhook_requests: int
     webhook_suspect_requests: int

@@ -5,7 +5,8 @@ applied once that is durable; only then is the sender told. When a batch cannot 
 commands the engine's players have their turn, and what time itself demands is done. Owns no rule of any engine.
 
 A start loads the newest checkpoint and applies what the log has of the engine's source behind it. A checkpoint is
-written now and then, before retention removes what it lacks, and at the end.
+written now and then, before retention removes what it lacks, and at the end; and at the start of a hub that does not
+run the engine, since such a hub removes records too.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class EngineOwner:
         self._pace_seconds = pace_seconds
         self._waiting: asyncio.Queue[tuple[Any, asyncio.Future[Any]]] = asyncio.Queue(MAX_WAITING)
         self._offset = 0
+        self._wall_ahead_ns: int | None = None
         self._is_dirty = False
         self._stopping = False
         self._ended = asyncio.Event()
@@ -89,11 +91,7 @@ class EngineOwner:
         checkpoint = await self._log.load_checkpoint(self.feed, _CHECKPOINT_SUBJECT)
         if checkpoint is not None and checkpoint.version == engine.version:
             state, offset = engine.decode(checkpoint.state), checkpoint.offset
-        if offset < self._log.floor:
-            if checkpoint is not None:
-                _log.warning("retention removed what a sandbox did while it was not running", extra={"feed": self.feed})
-            offset = self._log.floor
-        more = True
+        offset, more = max(offset, self._log.floor), True
         while more:
             page = await self._log.read(offset, _PAGE, feed=self.feed, events_only=True)
             for record in page.records:
@@ -101,6 +99,16 @@ class EngineOwner:
                     engine.apply(state, record.event)
             offset, more = page.next_after, page.more
         self.state, self._offset, self._is_dirty = state, offset, True
+
+    async def catch_up(self) -> None:
+        """In a hub that does not run this engine: write what a killed hub left to be folded. Raises LogError.
+
+        Retention goes on, and would remove it.
+        """
+        checkpoint = await self._log.load_checkpoint(self.feed, _CHECKPOINT_SUBJECT)
+        if checkpoint is not None and checkpoint.version == self.engine.version:
+            await self.load()
+            await self.checkpoint()
 
     async def run(self) -> None:
         """Carry out commands until ``stop``; the task that owns the state."""
@@ -112,11 +120,12 @@ class EngineOwner:
                     async with asyncio.timeout(wait):
                         command, answer = await self._waiting.get()
                     await self._answer(command, answer)
+                    await asyncio.sleep(0)  # what is refused waits for nothing, and others have their turn too
                 try:
-                    await self._carry_out(self.engine.due(self.state, self._clock.wall_ns()))
+                    await self._carry_out(self.engine.due(self.state, self._now()))
                     if self._clock.monotonic() >= next_move:
                         next_move = self._clock.monotonic() + self._pause()
-                        await self._carry_out(self._players.next(self.state, self._clock.wall_ns()))
+                        await self._carry_out(self._players.next(self.state, self._now()))
                 except LogError:
                     await asyncio.sleep(_RETRY_SECONDS)  # the log has said why; what was to be done is decided anew
                 except Exception:  # the top of a task: a fault of those who play must not end the engine
@@ -140,6 +149,14 @@ class EngineOwner:
         """Seconds until the players' next turn; about the pace, never quite regular."""
         return self._pace_seconds * self._dice.uniform(0.5, 1.5) if self._pace_seconds else float("inf")
 
+    def _now(self) -> int:
+        """UTC nanoseconds; where the wall clock is set back they go on, or all that is due would wait as long."""
+        wall_ns = self._clock.wall_ns()  # read first: an interruption between the two must not count as a step forth
+        monotonic_ns = int(self._clock.monotonic() * 1e9)
+        ahead = wall_ns - monotonic_ns
+        self._wall_ahead_ns = ahead if self._wall_ahead_ns is None else max(ahead, self._wall_ahead_ns)
+        return monotonic_ns + self._wall_ahead_ns
+
     async def _answer(self, command: Any, answer: asyncio.Future[Any]) -> None:
         try:
             decided = await self._do(command)
@@ -158,7 +175,7 @@ class EngineOwner:
 
     async def _do(self, command: Any) -> Any:
         self.commands += 1
-        now = self._clock.wall_ns()
+        now = self._now()
         decided = self.engine.decide(self.state, command, now, self._new_id)
         if isinstance(decided, Refusal) or not decided.changes:
             return decided
@@ -199,10 +216,11 @@ class EngineOwner:
 
 
 class Engines:
-    """The engines that this hub runs, by their feeds' names."""
+    """The engines that this hub runs, by their feeds' names, and until they are loaded those that it does not."""
 
-    def __init__(self, owners: Mapping[str, EngineOwner], clock: Clock) -> None:
+    def __init__(self, owners: Mapping[str, EngineOwner], idle: Sequence[EngineOwner], clock: Clock) -> None:
         self._owners = owners
+        self._idle = idle
         self._clock = clock
         self._checkpointed_at = clock.monotonic()
 
@@ -218,6 +236,9 @@ class Engines:
         """All states as the log has them. Raises LogError."""
         for owner in self._owners.values():
             await owner.load()
+        for owner in self._idle:
+            await owner.catch_up()
+        self._idle = ()
 
     async def tick(self) -> None:
         """Once a second: a checkpoint now and then."""
@@ -245,8 +266,9 @@ def make_engines(
     clock: Clock,
     new_id: Callable[[], str],
     pace_seconds: float,
+    seed: str,
 ) -> Engines:
-    """The engines of the feeds that are named.
+    """The engines of the feeds that are named. With a ``seed`` their players play the same when they are asked alike.
 
     Raises:
         ConfigError: a feed has none.
@@ -256,10 +278,17 @@ def make_engines(
         for name, feed in feeds.items()
         if feed.sandbox is not None and feed.sandbox.engine is not None
     }
-    owners: dict[str, EngineOwner] = {}
     for name in names:
         if name not in known:
             raise ConfigError(f"sandbox: {name!r} is none that the hub runs itself; it runs {', '.join(known)}")
-        dice = random.Random()  # noqa: S311 - a game, not a secret; every start plays another one
-        owners[name] = EngineOwner(name, known[name], log, intake, clock, new_id, dice, pace_seconds)
-    return Engines(owners, clock)
+    owners: dict[str, EngineOwner] = {}
+    idle: list[EngineOwner] = []
+    for name, engine in known.items():
+        # A game, not a secret; without a seed every start plays another one.
+        dice = random.Random(f"{seed}:{name}" if seed else None)  # noqa: S311
+        owner = EngineOwner(name, engine, log, intake, clock, new_id, dice, pace_seconds)
+        if name in names:
+            owners[name] = owner
+        else:
+            idle.append(owner)
+    return Engines(owners, idle, clock)

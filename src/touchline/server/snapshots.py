@@ -22,6 +22,8 @@ _log: Final = logging.getLogger(__name__)
 
 _PAGE: Final = 1000
 _CHECKPOINT_SECONDS: Final = 10.0
+_BATCH: Final = 50
+"""Checkpoints that are written at once."""
 
 
 class _Loaded:
@@ -181,22 +183,45 @@ class Snapshots:
     async def checkpoint(self) -> None:
         """Write every changed state."""
         due = [(stream, loaded) for stream, loaded in self._loaded.items() if loaded.dirty and loaded.waiting is None]
-        for start in range(0, len(due), 50):
-            checkpoints = []
-            for (feed, subject), loaded in due[start : start + 50]:
-                fold = self._folds[feed]
-                checkpoints.append(Checkpoint(feed, subject, loaded.offset, fold.version, fold.encode(loaded.state)))
-                loaded.dirty = False
-            try:
-                await self._log.save_checkpoints(checkpoints)
-            except BaseException:
-                for _, loaded in due[start : start + 50]:
-                    loaded.dirty = True
-                raise
+        for start in range(0, len(due), _BATCH):
+            await self._save(due[start : start + _BATCH])
+
+    async def _save(self, due: Sequence[tuple[tuple[str, str], _Loaded]]) -> None:
+        checkpoints = []
+        for (feed, subject), loaded in due:
+            fold = self._folds[feed]
+            checkpoints.append(Checkpoint(feed, subject, loaded.offset, fold.version, fold.encode(loaded.state)))
+            loaded.dirty = False
+        try:
+            await self._log.save_checkpoints(checkpoints)
+        except BaseException:
+            for _, loaded in due:
+                loaded.dirty = True
+            raise
 
     async def before_trim(self, through: int) -> None:
         """Fold and checkpoint every stream that would lose records by removing everything at or below an offset."""
+        passing: list[tuple[str, str]] = []
         for info in await self._log.streams_to_trim(through):
-            if info.feed in self._folds:
-                await self.state(info.feed, info.subject)
+            stream = (info.feed, info.subject)
+            if info.feed not in self._folds:
+                continue
+            was_loaded = stream in self._loaded or stream in self._loading
+            await self.state(*stream)
+            if not was_loaded and stream in self._loaded:
+                passing.append(stream)
+            if len(passing) == _BATCH:
+                await self._let_go(passing)
+                passing = []
+        await self._let_go(passing)
         await self.checkpoint()
+
+    async def _let_go(self, streams: Sequence[tuple[str, str]]) -> None:
+        """Write states that nobody asked for and forget them: in memory they would be written at every change."""
+        due = [
+            (stream, loaded) for stream in streams if (loaded := self._loaded.get(stream)) and loaded.waiting is None
+        ]
+        await self._save(due)
+        for stream, loaded in due:
+            if not loaded.dirty and self._loaded.get(stream) is loaded:
+                del self._loaded[stream]

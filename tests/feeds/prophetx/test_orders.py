@@ -7,6 +7,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,6 +124,18 @@ def _trade(hub: Hub, bearer: Pairs, dice: random.Random) -> None:
         body = {"external_id": str(len(hub.stored)), "line_id": line_id, "odds": odds, "stake": dice.randint(1, 50)}
         answer = ask(hub, "POST", "/partner/mm/place_wager", json.dumps(body).encode(), bearer)
         assert answer.status == 200 or value(answer)["error"] in ("event_not_available", "insufficient_amount"), answer
+
+
+def test_a_refused_item_is_told_back_as_it_came() -> None:
+    hub = new_hub()
+    hub.run_engine()
+    sent = '{"external_id":"a","line_id":"x","odds":"NaN","stake":5.10,"mine":[1]}'
+    infinite = '{"external_id":"b","line_id":"x","odds":100,"stake":"Infinity"}'
+    body = f'{{"data":[{sent},{infinite}]}}'.encode()
+    answer = ask(hub, "POST", "/partner/mm/place_multiple_wagers", body, bearer(hub))
+    failed = msgspec.json.decode(answer.body)["data"]["failed_wagers"]  # strict: NaN is no word of JSON
+    assert [one["request"] for one in failed] == [json.loads(sent), json.loads(infinite)]
+    assert sent.encode() in answer.body
 
 
 def test_amounts_are_exact_on_the_wire() -> None:

@@ -204,6 +204,25 @@ def test_finished_wagers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert BOB not in state.wagers
 
 
+def test_what_ended_last_is_kept_however_old_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds, "MAX_FINISHED_WAGERS", 3)
+    hub = new_hub()
+    for name in ("old", "again"):
+        hub.publish("prophetx.wager", ALICE, worlds.wager(ALICE, name))
+    for number in range(3):
+        hub.publish("prophetx.wager", ALICE, worlds.wager(ALICE, f"w{number}", status="closed"))
+    for status in ("canceled", "open"):
+        hub.publish("prophetx.wager", ALICE, worlds.wager(ALICE, "again", status=status))
+    hub.publish("prophetx.wager", ALICE, worlds.wager(ALICE, "old", status="canceled"))
+    assert read(hub, "get_wager/old")["status"] == "canceled", "just told, and found by REST"
+    state = hub.fold(ALICE)
+    assert isinstance(state, ExchangeState)
+    assert list(state.wagers) == ["old", "again", "w1", "w2"]
+    assert list(state.finished) == ["w1", "w2", "old"]
+    again = ExchangeFold().decode(ExchangeFold().encode(state))
+    assert (list(again.wagers), list(again.finished)) == (list(state.wagers), list(state.finished))
+
+
 def test_odd_shapes_are_survived() -> None:
     hub = new_hub()
     for kind in ("market", "market_line", "market_selections", "sport_event", "tournament", "matched_bet"):

@@ -20,7 +20,7 @@ from touchline.log.base import Appended
 from touchline.log.sqlite import SqliteLog
 from touchline.model import Event
 from touchline.server import engines
-from touchline.server.engines import EngineOwner, make_engines
+from touchline.server.engines import EngineOwner, Engines, make_engines
 from touchline.testing.clock import FakeClock
 
 FEED = "prophetx"
@@ -187,6 +187,16 @@ async def test_commands_are_carried_out_in_their_order_and_bounded(log: Troubled
         assert owner.state.added == [number for number in range(engines.MAX_WAITING + 1) for _ in "ab"]
 
 
+async def test_many_refused_commands_do_not_hold_up_the_hub(log: TroubledLog) -> None:
+    async with Running(log) as owner:
+        answers = [asyncio.create_task(owner.command(-1)) for _ in range(100)]
+        turns = 0
+        while not all(answer.done() for answer in answers):
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 100
+
+
 async def test_a_sender_who_goes_away_changes_nothing(log: TroubledLog) -> None:
     async with Running(log) as owner:
         log.gate.clear()
@@ -212,6 +222,20 @@ async def test_a_checkpoint_stands_for_what_retention_removed(log: TroubledLog) 
             await again.command(3)
         async with Running(log) as later:
             assert later.state.added == [1, 1, 2, 2, 3, 3]
+
+
+async def test_a_hub_that_does_not_run_it_forgets_nothing_of_it(log: TroubledLog) -> None:
+    running = Running(log)
+    async with running as owner:
+        await owner.command(1)
+        await owner.checkpoint()
+        await owner.command(2)
+        # Killed here. The next hub runs without it, and its retention removes all.
+        idle = Engines({}, [Running(log).owner], running.clock)
+        await idle.load()
+        await log.trim(log.head)
+        async with Running(log) as again:
+            assert again.state.added == [1, 1, 2, 2]
 
 
 async def test_others_of_its_feed_are_not_its_state(log: TroubledLog) -> None:
@@ -250,6 +274,30 @@ async def test_players_have_their_turn_and_time_its_due(log: TroubledLog) -> Non
         assert owner.state.added == [7, 7, 1, 1, 7, 7, 7, 7]
 
 
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_clock_that_is_set_holds_up_nothing_that_is_due(log: TroubledLog, step: float) -> None:
+    asked: list[int] = []
+
+    def due(state: Counted, now: int) -> Sequence[int]:
+        asked.append(now)
+        return ()
+
+    running = Running(log, msgspec.structs.replace(ENGINE, due=due))
+    async with running as owner:
+        await owner.command(1)
+        while not asked:
+            await asyncio.sleep(0)
+        before = asked[-1]
+        running.clock.advance(1.0)
+        running.clock.step_wall(step)
+        running.clock.advance(1.0)
+        await owner.command(1)
+        while asked[-1] == before:
+            await asyncio.sleep(0)
+        passed = asked[-1] - before
+        assert passed == pytest.approx(2e9 + max(step, 0.0) * 1e9, abs=1e6)
+
+
 async def test_at_the_end_nobody_waits_for_ever(log: TroubledLog) -> None:
     async with Running(log) as owner:
         log.gate.clear()
@@ -271,4 +319,4 @@ async def test_at_the_end_nobody_waits_for_ever(log: TroubledLog) -> None:
 async def test_only_what_is_there_can_be_run(log: TroubledLog) -> None:
     for name in ("shottracker", "nobody"):
         with pytest.raises(ConfigError, match="prophetx"):
-            make_engines([name], registry.feeds(), log, Intake(registry.feeds()), FakeClock(), str, 0.4)
+            make_engines([name], registry.feeds(), log, Intake(registry.feeds()), FakeClock(), str, 0.4, "")

@@ -51,6 +51,8 @@ _CLOSE: Final = {
     EndReason.FAULT: (1011, "internal error"),
 }
 _ADMISSION, _POSITION = 1, 2
+_READ: Final = HttpRequest("GET")
+"""In place of a request that was read to its end."""
 
 
 class HubSession:
@@ -107,6 +109,7 @@ class HubSession:
         else:
             asked = self._request.param("after") is not None
             self._wishes.append(Follow(1, chosen, view.after if asked else None))
+        self._request, self._admission = _READ, None  # its headers are most of what an idle session would hold
 
     def receive_data(self, data: str | bytes, now: Instant) -> None:
         """Nothing is expected from the client."""

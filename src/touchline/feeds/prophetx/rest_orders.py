@@ -63,7 +63,7 @@ class Nothing(Struct, frozen=True):
 
 
 class FailedItem(Struct, frozen=True):
-    """An item of a request for many that was refused: the item, its place from 0, code and reason."""
+    """An item of a request for many that was refused: the item as it came, its place from 0, code and reason."""
 
     request: Any
     index: int
@@ -174,7 +174,7 @@ class OrdersApi:
         done = await self._exchange.command(
             member, exchange.PlaceMany(member.credentials["partner_id"], asked, member.grants.get(GRANT) or None)
         )
-        return _many(asked, done)
+        return _many(request, done)
 
     async def cancel(self, request: HttpRequest, member: Member) -> HttpResponse:
         """``cancel_wager``."""
@@ -186,7 +186,7 @@ class OrdersApi:
         """``cancel_multiple_wagers``."""
         asked = self._asked(request, Cancellations).data
         done = await self._exchange.command(member, exchange.CancelMany(member.credentials["partner_id"], asked))
-        return _many(asked, done)
+        return _many(request, done)
 
     async def cancel_all(self, request: HttpRequest, member: Member) -> HttpResponse:
         """``cancel_all_wagers``."""
@@ -213,13 +213,17 @@ class OrdersApi:
     async def _cancel_where(
         self, member: Member, event_id: int | None = None, market_id: int | None = None, line_id: str | None = None
     ) -> HttpResponse:
-        where = exchange.CancelWhere(member.credentials["partner_id"], event_id, market_id, line_id)
+        where = exchange.CancelWhere(
+            member.credentials["partner_id"], event_id, market_id, line_id, member.grants.get(GRANT) or None
+        )
         return _answer(CancelledBody(Cancelled((await self._exchange.command(member, where)).wagers)))
 
 
-def _many(asked: tuple[Any, ...], done: exchange.Accepted) -> HttpResponse:
+def _many(request: HttpRequest, done: exchange.Accepted) -> HttpResponse:
+    # Items are told back as they came: an odds of "NaN" that was read as a number could not be written as one.
+    items = msgspec.json.decode(body_of(request)["data"], type=list[msgspec.Raw])
     failed = tuple(
-        FailedItem(asked[one.index], one.index, one.refusal.error, one.refusal.message) for one in done.failures
+        FailedItem(items[one.index], one.index, one.refusal.error, one.refusal.message) for one in done.failures
     )
     return _answer(ManyBody(Many(done.wagers, failed)))
 

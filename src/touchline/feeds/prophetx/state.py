@@ -18,8 +18,8 @@ from touchline.feeds.prophetx.channels import PREFIX
 from touchline.feeds.prophetx.messages import Id
 from touchline.model import Event, Record
 
-MAX_FINISHED_WAGERS: Final = 10_000
-"""So many of a partner's wagers that are over are kept, the newest."""
+MAX_FINISHED_WAGERS: Final = 2_000
+"""So many of a partner's wagers that are over are kept: those that ended last. The state is written as a whole."""
 OPEN: Final = frozenset({"inactive", "open"})
 
 
@@ -73,13 +73,17 @@ class Wager(Struct):
 
 
 class ExchangeState(Struct):
-    """What a stream folds into; ``owner`` is the partner_id that it belongs to, None for everybody's."""
+    """What a stream folds into; ``owner`` is the partner_id that it belongs to, None for everybody's.
+
+    ``finished`` names the wagers that are over, in the order in which they ended.
+    """
 
     subject: str
     owner: str | None = None
     tournament: Known | None = None
     events: dict[str, SportEvent] = field(default_factory=dict)
     wagers: dict[str, Wager] = field(default_factory=dict)
+    finished: dict[str, None] = field(default_factory=dict)
     account: Known | None = None
 
 
@@ -246,10 +250,13 @@ def _take_book(market: Market, fields: _Fields, known: Known, *, gone: bool) -> 
 
 def _take_wager(state: ExchangeState, number: str, wager: Wager) -> None:
     state.wagers[number] = wager
-    if len(state.wagers) > MAX_FINISHED_WAGERS:
-        over = [number for number, each in state.wagers.items() if each.status not in OPEN]
-        for each in over[: max(0, len(over) - MAX_FINISHED_WAGERS)]:
-            del state.wagers[each]
+    if wager.status in OPEN:
+        state.finished.pop(number, None)
+        return
+    state.finished[number] = None
+    if len(state.finished) > MAX_FINISHED_WAGERS:
+        oldest = next(iter(state.finished))
+        del state.finished[oldest], state.wagers[oldest]
 
 
 def members(known: Known) -> dict[str, object]:

@@ -458,6 +458,12 @@ def test_a_number_is_never_used_twice_even_after_a_bare_removal() -> None:
         PutSportEvent(msgspec.structs.replace(EVENT, tournament_id=1)),
         PutSportEvent(msgspec.structs.replace(EVENT, event_id=0)),
         PutSportEvent(msgspec.structs.replace(EVENT, status="open")),
+        *(
+            PutSportEvent(msgspec.structs.replace(EVENT, scheduled=text))
+            for text in ("", "whenever", "2026-11-21", "2026-11-21T20:00:00")
+        ),
+        PutSportEvent(msgspec.structs.replace(EVENT, competitors=(payloads.Competitor(10**30, "Bulls", "Bulls"),))),
+        PutLine((HOME, msgspec.structs.replace(AWAY, outcome_id=2**31))),
         PutMarket(msgspec.structs.replace(MONEYLINE, sport_event_id=1)),
         PutMarket(msgspec.structs.replace(MONEYLINE, status="settled")),
         PutMarket(msgspec.structs.replace(MONEYLINE, id=2**31)),
@@ -474,11 +480,14 @@ def test_a_number_is_never_used_twice_even_after_a_bare_removal() -> None:
             tuple(msgspec.structs.replace(one, line_id=one.line_id + "2", line=Decimal(1001)) for one in (HOME, AWAY))
         ),
         PutLine((msgspec.structs.replace(HOME, line_id="x"), msgspec.structs.replace(AWAY, line_id="y"))),
+        *(PutLine((HOME, msgspec.structs.replace(AWAY, line=Decimal(text)))) for text in ("NaN", "sNaN", "-Infinity")),
         PutSportEvent(msgspec.structs.replace(EVENT, competitors=EVENT.competitors * 60)),
         exchange.PutTournament(msgspec.structs.replace(TOURNAMENT, id=-1)),
         exchange.OpenAccount("ann", 5),
         exchange.OpenAccount("zoe", -5),
         exchange.OpenAccount("", 5),
+        exchange.OpenAccount("zoe", 10**15 + 1),
+        exchange.Deposit("ann", 10**15),
     ],
 )
 def test_the_house_is_told_what_it_got_wrong(command: exchange.Command) -> None:
@@ -604,3 +613,31 @@ def test_finished_wagers_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatc
     assert [one.external_id for one in floor.state.wagers.values()] == ["a2", "a3", "a4"]
     assert worlds.fingerprint(worlds.rebuilt(floor.published)) == worlds.fingerprint(floor.state)
     assert worlds.fingerprint(exchange.decode(exchange.encode(floor.state))) == worlds.fingerprint(floor.state)
+
+
+def test_who_trades_all_the_time_does_not_make_others_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "FINISHED_KEPT", 4)
+    floor = open_floor("ann", "bob", "eve")
+    first = floor.place("ann", "once", H, 124, "10")
+    floor.accepted(Cancel("ann", Cancellation("once", first.id)))
+    for index in range(9):
+        for partner in ("bob", "eve") if index % 3 == 0 else ("bob",):
+            placed = floor.place(partner, f"{partner}{index}", H, 124, "10")
+            floor.accepted(Cancel(partner, Cancellation(f"{partner}{index}", placed.id)))
+    assert sorted(one.external_id for one in floor.state.wagers.values()) == ["bob8", "eve3", "eve6", "once"]
+    assert floor.refused(Place("ann", order("once", H, 124, "10"))).error == "wager_external_id_existed"
+    assert floor.refused(Cancel("ann", Cancellation("once", first.id))).error == "wager_already_cancelled"
+    assert worlds.fingerprint(worlds.rebuilt(floor.published)) == worlds.fingerprint(floor.state)
+    assert worlds.fingerprint(exchange.decode(exchange.encode(floor.state))) == worlds.fingerprint(floor.state)
+
+
+def test_what_is_not_granted_is_not_said_to_exist_when_cancelling() -> None:
+    floor = open_floor("ann")
+    floor.place("ann", "a", H, 150, "10")
+    hidden = floor.refused(exchange.CancelWhere("ann", EVENT.event_id, granted=frozenset({"109"})))
+    assert hidden == floor.refused(exchange.CancelWhere("ann", 5, granted=frozenset({"109"})))
+    assert len(floor.accepted(exchange.CancelWhere("ann", EVENT.event_id, granted=frozenset({"132"}))).wagers) == 1
+
+
+def test_an_account_is_not_named_like_a_tournament() -> None:
+    assert open_floor().refused(exchange.OpenAccount("132", 100)).error == "invalid_param"

@@ -131,3 +131,17 @@ def test_who_ran_out_of_money_is_given_more() -> None:
         for command in crowd.next(floor.state, T0):
             floor.accepted(command)
     assert floor.money(MAKERS[0])[0] > 100_000_00
+
+
+def test_games_that_the_operator_cancels_make_way_for_others() -> None:
+    floor = play(5, 300)
+    called_off = set(floor.state.events)
+    for event in list(floor.state.events.values()):
+        floor.accepted(exchange.PutSportEvent(msgspec.structs.replace(event, status="cancelled")))
+    crowd = Crowd(random.Random(2), TIMES)
+    for _ in range(40):
+        floor.now += 1_000_000_000
+        for command in crowd.next(floor.state, floor.now):
+            floor.do(command)
+    assert len(floor.state.events) == TIMES.games
+    assert not called_off & set(floor.state.events)

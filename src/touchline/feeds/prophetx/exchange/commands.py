@@ -81,12 +81,16 @@ class CancelMany(msgspec.Struct, frozen=True):
 
 
 class CancelWhere(msgspec.Struct, frozen=True):
-    """cancel_all_wagers; with ``event_id`` cancel_wagers_by_event; with a market too (and a line) by market."""
+    """cancel_all_wagers; with ``event_id`` cancel_wagers_by_event; with a market too (and a line) by market.
+
+    ``granted`` as in Place: other events are not said to exist. All of everything is cancelled whatever is granted.
+    """
 
     partner: str
     event_id: int | None = None
     market_id: int | None = None
     line_id: str | None = None
+    granted: frozenset[str] | None = None
 
 
 class Expire(msgspec.Struct, frozen=True):

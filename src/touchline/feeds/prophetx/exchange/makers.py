@@ -139,8 +139,8 @@ class Crowd:
                 line = state.lines[first]
                 if line.sport_event_id == event.event_id and line.status != "settled":
                     return [Settle(first, self._result(first, line))]
-            if now >= end + self._times.after_seconds * _SECOND_NS:
-                return [Remove(event_id=event.event_id)]
+        if event.status in ("ended", "cancelled") and now >= end + self._times.after_seconds * _SECOND_NS:
+            return [Remove(event_id=event.event_id)]
         return ()
 
     def _result(self, line_id: str, line: Line) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -30,14 +31,17 @@ OPENABLE: Final = ("active", "suspended")
 EVENT_STATUSES: Final = ("not_started", "live", "ended", "cancelled")
 MAX_ID: Final = 2**31 - 1
 MAX_LINE: Final = 1000
+MAX_BALANCE_CENTS: Final = 10**15
+"""OUR CHOICE: what an account is opened with or paid up to; in cents it is exact in a reader's doubles."""
 MAX_NAME_BYTES: Final = 32
 """OUR CHOICE: names stand in every selection, and 20 of these with all else must fit the protocol's 10 kB an event."""
 
 
 def open_account(draft: Draft, asked: OpenAccount) -> None:
     """Give a partner its starting balance."""
-    if not asked.partner or asked.balance_cents < 0:
-        raise Refused(400, "invalid_param", "an account has a partner and a balance of 0 or more")
+    if not asked.partner or asked.partner.isdigit() or not 0 <= asked.balance_cents <= MAX_BALANCE_CENTS:
+        reason = f"an account has a partner (no number) and a balance from 0 to {MAX_BALANCE_CENTS} cents"
+        raise Refused(400, "invalid_param", reason)
     if draft.account(asked.partner) is not None:
         raise Refused(400, "invalid_param", "this partner has an account already")
     draft.put_account(Account(asked.partner, asked.balance_cents))
@@ -50,6 +54,8 @@ def deposit(draft: Draft, asked: Deposit) -> None:
         raise Refused(404, "wallet_not_found", "there is no account of this user")
     if asked.cents <= 0:
         raise Refused(400, "invalid_param", "a deposit is more than nothing")
+    if account.balance + asked.cents > MAX_BALANCE_CENTS:
+        raise Refused(400, "invalid_param", f"a balance is paid up to {MAX_BALANCE_CENTS} cents")
     draft.put_account(msgspec.structs.replace(account, balance=account.balance + asked.cents))
 
 
@@ -68,6 +74,8 @@ def put_event(draft: Draft, asked: PutSportEvent) -> None:
         raise Refused(404, "data_not_found", "there is no tournament of this id")
     if event.status not in EVENT_STATUSES:
         raise Refused(400, "invalid_param", f"status must be one of {', '.join(EVENT_STATUSES)}")
+    _check_time(event.scheduled)
+    _check_numbers(*(competitor.id for competitor in event.competitors))
     before = draft.state.events.get(event.event_id)
     if before is not None and before.tournament_id != event.tournament_id:
         raise Refused(400, "invalid_param", "an event stays in its tournament")
@@ -96,11 +104,14 @@ def put_line(draft: Draft, asked: PutLine) -> None:
     key = (first.sport_event_id, first.market_id)
     if key not in draft.state.markets:
         raise Refused(400, "invalid_market_id", "there is no market of this id in the event")
+    if not (first.line.is_finite() and second.line.is_finite()):
+        raise Refused(400, "market_line_invalid", "a line is a number")
     if first.line_id == second.line_id or not are_twins(first, second):
         raise Refused(400, "market_line_invalid", "the two sides are not those of one line")
     existing = draft.state.lines_of(key)
     for side, other in ((first, second), (second, first)):
         _check_ids(side.id)
+        _check_numbers(side.outcome_id)
         _check_name(side.name, side.line_id, side.type)
         if abs(side.line) > MAX_LINE or side.line * 4 != (side.line * 4).to_integral_value():
             raise Refused(400, "market_line_invalid", f"a line is in quarters, up to {MAX_LINE}")
@@ -219,6 +230,21 @@ def _asked_lines(draft: Draft, line_id: str | None, event_id: int | None, market
 def _check_ids(number: int) -> None:
     if not 0 < number <= MAX_ID:
         raise Refused(400, "invalid_param", "an id is from 1 to 2147483647")
+
+
+def _check_numbers(*numbers: int) -> None:
+    # They stand in every selection, as names do.
+    if any(not 0 <= number <= MAX_ID for number in numbers):
+        raise Refused(400, "invalid_param", "the number of an outcome or competitor is from 0 to 2147483647")
+
+
+def _check_time(text: str) -> None:
+    try:
+        has_zone = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        has_zone = False
+    if not has_zone:
+        raise Refused(400, "invalid_param", "scheduled is a time with its zone, such as 2026-11-21T20:00:00Z")
 
 
 def _check_name(*texts: str) -> None:

@@ -19,7 +19,8 @@ from touchline.feeds.prophetx.exchange.payloads import Line, Market, Published, 
 from touchline.feeds.prophetx.exchange.wagers import Wager, from_info
 
 FINISHED_KEPT: Final = 10_000
-"""Finished wagers that are remembered (look-up, used external ids); older ones are forgotten, so memory is bounded."""
+"""Finished wagers that are remembered (look-up, used external ids), so memory is bounded. Then whoever has most of them
+loses the oldest: those who trade all the time must not make the exchange forget what others did."""
 
 FILL_OR_KILL_NS: Final = 2_000_000_000
 """How long a fill-or-kill wager waits for a match (sheet 2.4, writing side)."""
@@ -51,7 +52,7 @@ class State:
         self.markets: dict[MarketKey, Market] = {}
         self.lines: dict[str, Line] = {}
         self.wagers: dict[str, Wager] = {}
-        self.finished: deque[str] = deque()
+        self.finished: dict[str, deque[str]] = {}
         self.twins: dict[str, tuple[str, str]] = {}
         self.books: dict[str, list[Place]] = {}
         self.alive: dict[str, dict[str, None]] = {}
@@ -100,7 +101,7 @@ def encode(state: State) -> bytes:
             markets=list(state.markets.values()),
             lines=list(state.lines.values()),
             wagers=list(state.wagers.values()),
-            finished=list(state.finished),
+            finished=[wager_id for finished in state.finished.values() for wager_id in finished],
         )
     )
 
@@ -117,7 +118,9 @@ def decode(data: bytes) -> State:
         _put_line(state, line)
     for wager in checkpoint.wagers:
         _put_wager(state, wager)
-    state.finished = deque(checkpoint.finished)
+    state.finished = {}
+    for wager_id in checkpoint.finished:
+        state.finished.setdefault(state.wagers[wager_id].partner, deque()).append(wager_id)
     state.last_sequence = checkpoint.last_sequence
     return state
 
@@ -223,10 +226,17 @@ def _put_wager(state: State, wager: Wager) -> None:
     _index(state.resting, wager.partner, wager.id, present=wager.is_resting)
     _index(state.alive, wager.line_id, wager.id, present=wager.is_alive)
     if not wager.is_alive and (old is None or old.is_alive):
-        state.finished.append(wager.id)
-        while len(state.finished) > FINISHED_KEPT:
-            forgotten = state.wagers.pop(state.finished.popleft())
-            state.external_ids.pop((forgotten.partner, forgotten.external_id), None)
+        state.finished.setdefault(wager.partner, deque()).append(wager.id)
+        if sum(map(len, state.finished.values())) > FINISHED_KEPT:
+            _forget_one(state)
+
+
+def _forget_one(state: State) -> None:
+    partner, most = max(state.finished.items(), key=lambda item: len(item[1]))
+    forgotten = state.wagers.pop(most.popleft())
+    state.external_ids.pop((partner, forgotten.external_id), None)
+    if not most:
+        del state.finished[partner]
 
 
 def _index(index: dict[str, dict[str, None]], key: str, wager_id: str, *, present: bool) -> None:

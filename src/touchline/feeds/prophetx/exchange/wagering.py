@@ -26,7 +26,7 @@ MINIMUM_STAKE_CENTS: Final = 100
 """OUR CHOICE: the provider's least stake is not documented; one dollar wins a cent even at -10000."""
 MAXIMUM_STAKE_CENTS: Final = 100_000_000 * 100
 """Sheet 2.4: at most 100,000,000."""
-MOST_OPEN: Final = 5_000
+MOST_OPEN: Final = 1_000
 """OUR CHOICE: open wagers of one partner; it bounds memory, and how many changes one command can lead to."""
 LIMIT_MANY: Final = 20
 """Wagers in one place or cancel request (sheet 2.4)."""
@@ -199,7 +199,9 @@ def _check_where(draft: Draft, asked: CancelWhere) -> None:
     state = draft.state
     if asked.market_id is not None and asked.event_id is None:
         raise Refused(400, "invalid_param", "a market is asked for together with its event")
-    if asked.event_id is not None and asked.event_id not in state.events:
+    event = None if asked.event_id is None else state.events.get(asked.event_id)
+    hidden = event is not None and asked.granted is not None and str(event.tournament_id) not in asked.granted
+    if asked.event_id is not None and (event is None or hidden):
         raise Refused(404, "sport_event_not_found", "there is no sport event of this id")
     if asked.market_id is not None and (asked.event_id, asked.market_id) not in state.markets:
         raise Refused(400, "invalid_market_id", "there is no market of this id in the event")
