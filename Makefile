@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install dev demo test fuzz check bench wheel constraints node clean
+.PHONY: install dev demo test fuzz check bench bench-peers wheel constraints node clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made:
@@ -29,8 +29,11 @@ dev: $(VENV)/.developing
 demo: install  ## a hub with simulated games, and commands to paste
 	@$(BIN)/touchline demo --data .demo
 
+# By two processes, a file of tests at a time: most of them wait for something.
+WORKERS ?= 2
+
 test: dev node  ## every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 # The fuzzing of `make test` so many times over and at random (FUZZ=50), then guided by coverage for so many seconds.
 FUZZ ?= 50
@@ -53,6 +56,12 @@ bench: dev  ## the figures, as ratios against bare baselines in the same run; NA
 
 bench-peers: dev  ## the same load on other servers, installed into a temporary directory
 	$(BIN)/python -m bench peers
+
+soak: dev  ## a hub under mixed load, killed again and again, and everything accounted for: make soak MINUTES=30
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
+
+stress: dev  ## sessions at their worst, and what they leave behind: make stress SESSIONS=5000
+	$(BIN)/python -m bench.stress --sessions $(or $(SESSIONS),5000) $(if $(SEED),--seed $(SEED))
 
 # Independent JavaScript clients for the tests; tests that need them say so when npm is absent.
 node: tests/node/node_modules/.made

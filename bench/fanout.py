@@ -1,166 +1,127 @@
-"""Fan-out against a C send loop: 1,000 sessions, one message a write, the whole path; CPU time a message."""
+"""Fan-out against a C send loop: 1,000 sessions, one message a write, the whole path; and what TLS adds to it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
-import subprocess
-import time
+import ssl
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import urllib3
-import uvloop
+import trustme
 
-from bench.machine import cpu_seconds, free_port, hub, pinned, resident_bytes
-from bench.publish import EVENT
+from bench.hubs import EVENT_FRAME_BYTES, PADDING, Hub, closed, opened
+from bench.machine import hub, on_core
+from bench.programs import bare_send_seconds, compiled, receivers, says
+from touchline.benchmarks.events import event
+from touchline.benchmarks.machine import cpu_seconds
+from touchline.benchmarks.publisher import publish_at_rate
+from touchline.benchmarks.readers import Load, readers
+from touchline.benchmarks.rows import Row, interval, ratios
 
-SESSIONS = 1000
-MESSAGES = 200
-PAUSE_SECONDS = 0.02
-
-
-class _Reader(asyncio.Protocol):
-    """Counts what it gets, and notes when."""
-
-    def __init__(self, hello: bytes, counts: list[int], index: int) -> None:
-        self._hello = hello
-        self._counts = counts
-        self._index = index
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self._hello:
-            transport.write(self._hello)  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        self._counts[self._index] += len(data)
+EVENTS_PER_SECOND = 50
 
 
-async def _connect(port: int, hello: bytes, counts: list[int]) -> list[asyncio.BaseTransport]:
-    loop = asyncio.get_running_loop()
-    transports = []
-    for index in range(SESSIONS):
-        transport, _ = await loop.create_connection(
-            lambda index=index: _Reader(hello, counts, index), "127.0.0.1", port
-        )
-        transports.append(transport)
-    return transports
-
-
-async def _c_arm(binary: Path, size: int) -> float:
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *pinned(0), str(binary), str(port), str(SESSIONS), str(MESSAGES), str(size), str(int(PAUSE_SECONDS * 1e6)),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout
-    await process.stdout.readline()
-    counts = [0] * SESSIONS
-    transports = await _connect(port, b"", counts)
-    seconds, sent = (await process.stdout.readline()).split()
-    for transport in transports:
-        transport.abort()  # type: ignore[attr-defined]
-    await process.wait()
-    return float(seconds) / int(sent)
-
-
-async def _hub_arm(url: str, pid: int, publisher: str, token: str, run: str) -> tuple[float, int, int]:
-    port = int(url.rpartition(":")[2])
-    hello = (
-        f"GET /live/v2/games?token={token}&source=shot HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
-    counts = [0] * SESSIONS
-    idle_before = resident_bytes(pid)
-    transports = await _connect(port, hello, counts)
-    await asyncio.sleep(1.0)
-    per_session = (resident_bytes(pid) - idle_before) // SESSIONS
-    opened = list(counts)
-    http = urllib3.PoolManager()
-    loop = asyncio.get_running_loop()
-    before = cpu_seconds(pid)
-    due = time.perf_counter()
-    for number in range(MESSAGES):
-        body = (EVENT % (run, number, 0)).replace("game-0", "bench-game").encode()
-        answer = await loop.run_in_executor(
-            None,
-            lambda body=body: http.request(
-                "POST", url + "/hub/v1/events", body=body,
-                headers={"authorization": "Bearer " + publisher, "content-type": "application/x-ndjson"},
-            ),
-        )  # fmt: skip
-        assert answer.status == 202, answer.data
-        due += PAUSE_SECONDS
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-    await asyncio.sleep(0.5)
-    seconds = cpu_seconds(pid) - before
-    received = {after - start for after, start in zip(counts, opened, strict=True)}
-    assert len(received) == 1, f"sessions differ: {sorted(received)[:5]}"
-    size = received.pop() // MESSAGES
-    for transport in transports:
-        transport.abort()  # type: ignore[attr-defined]
-    await asyncio.sleep(0.5)
-    return seconds / (MESSAGES * SESSIONS), size, per_session
-
-
-def run(directory: Path) -> list[dict[str, object]]:
+def run(directory: Path, small: bool) -> list[Row]:
     """Arms interleaved."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise SystemExit("a C compiler is needed for the baseline")
-    binary = directory / "send_loop"
-    subprocess.run([compiler, "-O2", "-o", str(binary), str(Path(__file__).with_name("send_loop.c"))], check=True)
-    ours, bare, memory = [], [], 0
-    size = 204
+    compiled(directory)
+    with on_core(1):
+        return [
+            _plain(directory, *((20, 20, 1) if small else (1000, 200, 3))),
+            _tls(directory, *((10, 20, 1) if small else (200, 150, 3))),
+        ]
+
+
+def _publish(served: Hub, run: str, count: int, ca_file: Path | None = None) -> None:
+    """Single events, at a rate at which each leaves in a write of its own."""
+
+    def lines(number: int, due: int) -> Sequence[bytes]:
+        return [event(f"{run}-{number}", run, due, PADDING)]
+
+    kept_up = asyncio.run(
+        publish_at_rate(
+            served.port,
+            served.publisher,
+            lines,
+            seconds=count / EVENTS_PER_SECOND,
+            most_waiting=count,
+            batches_per_second=EVENTS_PER_SECOND,
+            tls=None if ca_file is None else ssl.create_default_context(cafile=ca_file),
+        )
+    )
+    if not kept_up:
+        raise SystemExit("the hub cannot take the rate")
+
+
+def _plain(directory: Path, sessions: int, count: int, rounds: int) -> Row:
+    ours, bare, joined = [], [], []
+    messages = count * sessions
     with hub(directory / "fanout") as (process, url):
-        data = directory / "fanout"
-        admin, publisher = ((data / f"{role}.key").read_text().strip() for role in ("admin", "publisher"))
-        token = _token(url, admin, publisher)
-        pid = process.pid  # taskset replaces itself by the hub
-        for number in range(3):
-            cost, size, grown = uvloop.run(_hub_arm(url, pid, publisher, token, f"f{number}-{time.time_ns()}"))
-            memory = memory or grown  # later rounds reuse what the first one took
-            ours.append(cost)
-            bare.append(uvloop.run(_c_arm(binary, size)))
-    ours.sort(), bare.sort()
-    return [
-        {
-            "work": f"fan-out, {SESSIONS} sessions, 1 message of {size} B a write, publish → log → socket",
-            "figure": f"{ours[1] * 1e6:.2f} µs CPU a message",
-            "baseline": f"C send loop: {bare[1] * 1e6:.2f} µs",
-            "ratio": round(ours[1] / bare[1], 2),
-            "target": "≤ 1.5",
-        },
-        {
-            "work": "resident memory an idle session",
-            "figure": f"{memory / 1024:.1f} KiB",
-            "baseline": "-",
-            "ratio": None,
-            "target": "≤ 8 KiB",
-        },
-    ]
+        served = Hub(url, directory / "fanout")
+        for number in range(rounds):
+            sockets = opened(served.port, served.game_session(f"f{number}"), sessions)
+            with receivers(directory, sockets, "timed", str(count)) as reading:
+                before = served.metrics()
+                spent = cpu_seconds(process.pid)  # taskset replaces itself by the hub
+                _publish(served, f"f{number}", count)
+                says(reading, "complete")
+                ours.append((cpu_seconds(process.pid) - spent) / messages * 1e6)
+            joined.append(frames_per_write(before, served.metrics()))
+            closed(sockets)
+            # When the hub is kept from its core, events wait and leave together: so do those of the bare loop.
+            writes = [round(EVENT_FRAME_BYTES * joined[-1])] * round(count / joined[-1])
+            pause = joined[-1] / EVENTS_PER_SECOND
+            bare.append(bare_send_seconds(directory, writes, sessions, pause) / messages * 1e6)
+    ratio = ratios(ours, bare)
+    return Row(
+        work=f"fan-out, {sessions} sessions, 1 message of {EVENT_FRAME_BYTES} B a write, publish → log → socket",
+        figure=f"{1e6 / statistics.median(ours):,.0f} messages/s of a core; {interval(joined)} a write",
+        cpu=interval(ours, 2, "µs"),
+        baseline=f"C send loop: {interval(bare, 2, 'µs')}",
+        ratio=interval(ratio),
+        target="≤ 1.5",
+        met=statistics.median(ratio) <= 1.5,
+    )
 
 
-def _token(url: str, admin: str, publisher: str) -> str:
-    """A ShotTracker token for the game that the bench plays."""
-    from touchline.clock import SystemClock
-    from touchline.feeds.shottracker.auth import http_date, sign
-
-    http = urllib3.PoolManager()
-    event = (EVENT % (f"first-{time.time_ns()}", 0, 0)).replace("game-0", "bench-game").encode()
-    headers = {"authorization": "Bearer " + publisher, "content-type": "application/x-ndjson"}
-    http.request("POST", url + "/hub/v1/events", body=event, headers=headers)
-    partner = {"name": f"bench-{time.time_ns()}", "feed": "shottracker"}
-    answer = http.request("POST", url + "/hub/v1/partners", json=partner, headers={"authorization": "Bearer " + admin})
-    credentials = answer.json()["credentials"]
-    host, path = url.removeprefix("http://"), "/v1/data/schedule/games/bench-game/_subscribe"
-    date = http_date(SystemClock().wall_ns())
-    signed = sign(credentials["username"], credentials["secret"], method="GET", target_path=path, host=host, date=date)
-    return str(http.request("GET", url + path, headers={"date": date, "authorization": signed}).json()["token"])
+def frames_per_write(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """How many messages left together, by the hub's own counters."""
+    frames, writes = (after[name] - before[name] for name in ("touchline_fanout_frames", "touchline_fanout_writes"))
+    return frames / writes
 
 
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(run(Path(scratch)), indent=1, ensure_ascii=False))
+def _tls(directory: Path, sessions: int, count: int, rounds: int) -> Row:
+    """The same load on a hub with TLS and on one without, in turn; the sessions are Python's, the hub's cost counts."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    certificate.cert_chain_pems[0].write_to_path(cert)
+    certificate.private_key_pem.write_to_path(key)
+    costs: dict[bool, list[float]] = {True: [], False: []}
+    late: dict[bool, list[float]] = {True: [], False: []}
+    flags = ("--tls-cert", str(cert), "--tls-key", str(key))
+    with (
+        hub(directory / "tls", *flags, ca_file=ca) as (secure, secure_url),
+        hub(directory / "plain") as (plain, plain_url),
+    ):
+        arms = [
+            (True, secure.pid, Hub(secure_url, directory / "tls", ca), ca),
+            (False, plain.pid, Hub(plain_url, directory / "plain"), None),
+        ]
+        for number in range(rounds):
+            for tls, pid, served, ca_file in arms:
+                hello = served.game_session(f"t{number}")
+                load = Load(served.port, sessions, hello, count, str(ca_file) if ca_file else None)
+                with readers(load, 1) as reading:
+                    spent = cpu_seconds(pid)
+                    _publish(served, f"t{number}", count, ca_file)
+                    late[tls].append(reading.wait().p99_ms)
+                    costs[tls].append((cpu_seconds(pid) - spent) / (count * sessions) * 1e6)
+    return Row(
+        work=f"fan-out over TLS, {sessions} sessions, 1 message of {EVENT_FRAME_BYTES} B a write",
+        figure=f"p99 {interval(late[True], 1, 'ms')}, plain {interval(late[False], 1, 'ms')}",
+        cpu=interval(costs[True], 2, "µs"),
+        baseline=f"the same without TLS: {interval(costs[False], 2, 'µs')}",
+        ratio=interval(ratios(costs[True], costs[False])),
+    )

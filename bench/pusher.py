@@ -8,35 +8,33 @@ loop have core 0, publisher and receivers (``receivers.c``) core 1.
 from __future__ import annotations
 
 import collections
-import json
-import os
 import resource
-import shutil
-import socket
 import statistics
 import struct
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
 
-from bench.machine import cpu_seconds, free_port, hub, median_and_spread, pinned, resident_bytes
-from bench.open_loop import BATCHES_PER_SECOND, publish
+from bench.machine import hub, on_core
+from bench.programs import bare_send_seconds, compiled, receivers, says
 from bench.pusher_load import Change, Changes, Market, checksum, expected_message, frame_bytes
+from touchline.benchmarks.machine import cpu_seconds, resident_bytes
+from touchline.benchmarks.publisher import BATCHES_PER_SECOND, publish_at_rate
+from touchline.benchmarks.rows import Row, interval
 
 LOADS = ((1000, 100), (100, 2000))
 """(sessions, changes a second that each of them gets on the broadcast channel)."""
 ROUNDS = 3
-SECONDS = 20
+SECONDS = 10
 BARE_SECONDS = 5
 PARTNERS = 50
 SAMPLED = 10
 IDLE_SESSIONS = 10_000
-IDLE_SECONDS = 20
+IDLE_SECONDS = 15
+_MOST_WAITING_SECONDS = 5
 _SAMPLE = struct.Struct("<QQIIII")
 
 
@@ -58,34 +56,6 @@ class Round:
     slowed: float
 
 
-@contextmanager
-def _receivers(binary: Path, sockets: Sequence[socket.socket], *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Receivers that have taken the sockets over."""
-    listed = binary.with_name("descriptors")
-    listed.write_text("\n".join(str(one.fileno()) for one in sockets))
-    process = subprocess.Popen(
-        [*pinned(1), str(binary), arguments[0], str(listed), *arguments[1:]],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        close_fds=False,
-    )
-    try:
-        _says(process, "reading")
-        yield process
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        process.wait(20)
-
-
-def _says(process: subprocess.Popen[str], word: str) -> None:
-    assert process.stdout
-    line = process.stdout.readline().strip()
-    if line != word:
-        raise SystemExit(f"the receivers said {line!r} in place of {word!r}")
-
-
 class Bench:
     """One load on one hub."""
 
@@ -105,12 +75,10 @@ class Bench:
         expected = int(BATCHES_PER_SECOND * seconds) * (self._rate // BATCHES_PER_SECOND)
         before = self._market.metrics()
         arguments = ("pusher", str(expected), str(SAMPLED), str(self._directory))
-        with _receivers(self._directory / "receivers", sockets, *arguments) as process:
+        with receivers(self._directory, sockets, *arguments) as process:
             cpu, started = cpu_seconds(self._pid), time.monotonic()
-            published, dues = uvloop.run(
-                publish(self._port, self._market.publisher, f"r{time.time_ns()}", self._changes, self._rate, seconds)
-            )
-            _says(process, "complete")
+            published, dues = self._publish(seconds)
+            says(process, "complete")
             cpu, took = cpu_seconds(self._pid) - cpu, time.monotonic() - started
             time.sleep(0.3)  # the private ones behind the last change
         after = self._market.metrics()
@@ -137,6 +105,32 @@ class Bench:
             health_deviation=deviation,
             slowed=grown["touchline_fanout_slowed"],
         )
+
+    def _publish(self, seconds: float) -> tuple[list[Change], list[int]]:
+        """All changes in order, and when each public one was due (monotonic ns)."""
+        published: list[Change] = []
+        dues: list[int] = []
+        run, each = f"r{time.time_ns()}", self._rate // BATCHES_PER_SECOND
+
+        def lines(number: int, due: int) -> Sequence[bytes]:
+            del number
+            taken = self._changes.take(each)
+            published.extend(taken)
+            dues.extend([due] * each)
+            return [self._changes.line(run, change) for change in taken]
+
+        kept_up = uvloop.run(
+            publish_at_rate(
+                self._port,
+                self._market.publisher,
+                lines,
+                seconds=seconds,
+                most_waiting=_MOST_WAITING_SECONDS * self._rate,
+            )
+        )
+        if not kept_up:
+            raise SystemExit(f"the hub cannot take {self._rate} changes a second here")
+        return published, dues
 
     def _check_sessions(self, published: Sequence[Change]) -> tuple[int, int, float]:
         """Messages received, health checks, and the worst deviation of their intervals from 5 s."""
@@ -201,55 +195,32 @@ class Bench:
             until = min(len(sizes), max(taken + 1, round((len(writes) + 1) * per_write)))
             writes.append(sum(sizes[taken:until]))
             taken = until
-        listed = self._directory / "writes"
-        listed.write_text("\n".join(map(str, writes)))
-        port = free_port()
-        pause = round(per_write / self._rate * 1e6)
-        numbers = (port, self._sessions, len(writes), max(writes), pause)
-        process = subprocess.Popen(
-            [*pinned(0), str(self._directory / "send_loop"), *map(str, numbers), str(listed)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        _says(process, "listening")
-        sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(self._sessions)]
-        for one in sockets:
-            os.set_inheritable(one.fileno(), True)
-        with _receivers(self._directory / "receivers", sockets, "raw", str(sum(writes))) as receivers:
-            _says(receivers, "complete")
-            assert process.stdout
-            seconds, sent = process.stdout.readline().split()
-            if int(sent) != len(writes) * self._sessions:
-                raise SystemExit("the bare loop could not write everything")
-        process.wait()
-        for one in sockets:
-            one.close()
-        return float(seconds) / (taken * self._sessions)
+        pause = per_write / self._rate
+        return bare_send_seconds(self._directory, writes, self._sessions, pause) / (taken * self._sessions)
 
 
-def _row(bench: Bench, rounds: Sequence[Round], sessions: int, rate: int) -> dict[str, object]:
-    def middle(name: str, digits: int) -> str:
-        values = [getattr(one, name) for one in rounds]
-        median, least, most = median_and_spread(values)
-        return f"{median:,.{digits}f} ({least:,.{digits}f}-{most:,.{digits}f})"
+def _row(bench: Bench, rounds: Sequence[Round], sessions: int, rate: int) -> Row:
+    def middle(name: str, digits: int, unit: str = "") -> str:
+        return interval([getattr(one, name) for one in rounds], digits, unit)
 
-    ratio = statistics.median(one.micros / one.bare_micros for one in rounds)
-    return {
-        "work": f"exchange socket, {sessions} sessions x {rate} changes/s, both channels, {bench.mix}: "
+    return Row(
+        work=f"exchange socket, {sessions} sessions x {rate} changes/s, both channels, {bench.mix}: "
         f"frames of {rounds[0].frame_bytes:,.0f} B, {middle('frames_per_write', 1)} a write; "
         f"{len(rounds)} rounds, nothing missing, twice or out of order",
-        "figure": f"{middle('messages_per_second', 0)} messages/s with {middle('core', 2)} of a core; "
-        f"{middle('micros', 2)} µs CPU a message; due to last session: median {middle('median_ms', 1)} ms, "
-        f"p99 {middle('p99_ms', 1)} ms (single messages: p99 {middle('message_p99_ms', 1)} ms); "
+        figure=f"{middle('messages_per_second', 0)} messages/s with {middle('core', 2)} of a core; "
+        f"due to last session: median {middle('median_ms', 1, 'ms')}, p99 {middle('p99_ms', 1, 'ms')} "
+        f"(single messages: p99 {middle('message_p99_ms', 1, 'ms')}); "
         f"{sum(one.health_checks for one in rounds):,} health checks, worst interval off by "
         f"{max(one.health_deviation for one in rounds):.3f} s; slowed {sum(one.slowed for one in rounds):.0f}",
-        "baseline": f"C send loop, same frames, joins and rate: {middle('bare_micros', 2)} µs",
-        "ratio": round(ratio, 2),
-        "target": "nothing missing, health checks 5 ± 0.5 s",
-    }
+        cpu=middle("micros", 2, "µs"),
+        baseline=f"C send loop, same frames, joins and rate: {middle('bare_micros', 2, 'µs')}",
+        ratio=interval([one.micros / one.bare_micros for one in rounds]),
+        target="health checks 5 ± 0.5 s",
+        met=max(one.health_deviation for one in rounds) <= 0.5,
+    )
 
 
-def idle(directory: Path, sessions: int, seconds: float = IDLE_SECONDS) -> list[dict[str, object]]:
+def idle(directory: Path, sessions: int, seconds: float = IDLE_SECONDS) -> list[Row]:
     """Memory and CPU of sessions that hold both channels and get health checks alone."""
     with hub(directory / "hub") as (process, url):
         market = Market(directory / "hub", url, PARTNERS)
@@ -257,7 +228,7 @@ def idle(directory: Path, sessions: int, seconds: float = IDLE_SECONDS) -> list[
         before = resident_bytes(process.pid)
         sockets = [market.socket(number) for number in range(sessions)]
         memory = (resident_bytes(process.pid) - before) / sessions
-        with _receivers(directory / "receivers", sockets, "pusher", "0", "0", str(directory)):
+        with receivers(directory, sockets, "pusher", "0", "0", str(directory)):
             time.sleep(1)
             cpu = cpu_seconds(process.pid)
             time.sleep(seconds)
@@ -266,50 +237,23 @@ def idle(directory: Path, sessions: int, seconds: float = IDLE_SECONDS) -> list[
         for one in sockets:
             one.close()
     checks = sum(int(line[3]) for line in lines)
-    off = max(max(float(line[9]) - 5, 5 - float(line[8])) for line in lines if float(line[9]))
+    off = max((max(float(line[9]) - 5, 5 - float(line[8])) for line in lines if float(line[9])), default=0.0)
     return [
-        {
-            "work": "resident memory an idle session of the exchange socket, both channels",
-            "figure": f"{memory / 1024:.1f} KiB",
-            "baseline": "-",
-            "ratio": None,
-            "target": "≤ 8 KiB",
-        },
-        {
-            "work": f"{sessions:,} idle sessions, a health check each every 5 s",
-            "figure": f"{core * 100:.1f} % of a core; {checks:,} health checks, worst interval off by {off:.3f} s",
-            "baseline": "-",
-            "ratio": None,
-            "target": "-",
-        },
+        Row(
+            work="resident memory an idle session of the exchange socket, both channels",
+            figure=f"{memory / 1024:.1f} KiB",
+            target="≤ 8 KiB",
+            met=memory <= 8192,
+        ),
+        Row(
+            work=f"{sessions:,} idle sessions, a health check each every 5 s",
+            figure=f"{core * 100:.1f} % of a core; {checks:,} health checks, worst interval off by {off:.3f} s",
+            cpu=f"{core * seconds / max(1, checks) * 1e6:.1f} µs",
+        ),
     ]
 
 
-@contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """This process on one core, away from the hub's."""
-    before = os.sched_getaffinity(0)
-    if core in before and len(before) > 1:
-        os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def compiled(directory: Path) -> None:
-    """The C programs, ready in a directory."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise SystemExit("a C compiler is needed for the baseline and the receivers")
-    for name in ("send_loop", "receivers"):
-        source = Path(__file__).with_name(f"{name}.c")
-        subprocess.run([compiler, "-O2", "-o", str(directory / name), str(source)], check=True)
-
-
-def load(
-    directory: Path, sessions: int, rate: int, rounds: int = ROUNDS, seconds: float = SECONDS
-) -> dict[str, object]:
+def load(directory: Path, sessions: int, rate: int, rounds: int = ROUNDS, seconds: float = SECONDS) -> Row:
     """The rounds of one load, on a hub of their own."""
     directory.mkdir()
     compiled(directory)
@@ -318,19 +262,13 @@ def load(
         return _row(bench, [bench.round(seconds) for _ in range(rounds)], sessions, rate)
 
 
-def run(directory: Path) -> list[dict[str, object]]:
+def run(directory: Path, small: bool) -> list[Row]:
     """Both loads, then idle sessions."""
-    rows = [load(directory / f"{sessions}x{rate}", sessions, rate) for sessions, rate in LOADS]
+    loads, rounds, seconds, idlers = (((20, 100),), 1, 2.0, 50) if small else (LOADS, ROUNDS, SECONDS, IDLE_SESSIONS)
+    rows = [load(directory / f"{sessions}x{rate}", sessions, rate, rounds, seconds) for sessions, rate in loads]
     quiet = directory / "idle"
     quiet.mkdir()
     compiled(quiet)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500
     with on_core(1):
-        return rows + idle(quiet, min(IDLE_SESSIONS, most))
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(run(Path(scratch)), indent=1, ensure_ascii=False))
+        return rows + idle(quiet, min(idlers, most), seconds if small else IDLE_SECONDS)

@@ -1,5 +1,9 @@
 /* Readers that cost little: takes over sockets that are past their handshake, reads WebSocket frames, keeps account.
  * Usage: receivers raw FDS BYTES            says "complete" when every socket has got so many bytes
+ *        receivers timed FDS EXPECTED          looks for "sent":<CLOCK_MONOTONIC ns> in whatever comes, frames or not; says
+ *            "complete" when every socket has had EXPECTED of them; when stdin ends, a line of microseconds since then:
+ *            how many, median, p99, p99.9, worst; of the last socket to get the n-th: median, p99, worst; and ns from
+ *            the start of reading to "complete"
  *        receivers pusher FDS EXPECTED SAMPLED DIRECTORY
  * FDS is a file of descriptor numbers. "pusher" looks at each message of the Pusher protocol on each socket: which
  * channel, and the time stamp at its end, which must rise; says "complete" when every socket has got EXPECTED messages
@@ -115,6 +119,53 @@ static size_t frames(Session *s, const unsigned char *data, size_t length, uint6
   return used;
 }
 
+enum { BUCKET_NS = 10000, BUCKETS = 3000000 };
+static uint32_t *spread;
+
+static void late(uint64_t ns) { spread[ns / BUCKET_NS < BUCKETS ? ns / BUCKET_NS : BUCKETS - 1]++; }
+
+static double quantile(uint64_t of, double part) {
+  uint64_t rank = of * part, seen = 0;
+  for (int i = 0; i < BUCKETS; i++)
+    if ((seen += spread[i]) > rank) return (i + 0.5) * BUCKET_NS / 1e3;
+  return 0;
+}
+
+/* Marks in a stream of bytes; what may be the beginning of one waits for the rest. */
+static size_t marks(Session *s, const char *data, size_t length, uint64_t at) {
+  static const char mark[] = "\"sent\":";
+  const size_t n = sizeof mark - 1;
+  const char *p = data, *end = data + length, *found;
+  while ((found = memmem(p, end - p, mark, n))) {
+    const char *digit = found + n;
+    uint64_t sent = 0;
+    while (digit < end && *digit >= '0' && *digit <= '9') sent = sent * 10 + (*digit++ - '0');
+    if (digit == end) return found - data;
+    p = digit;
+    uint64_t took = at > sent ? at - sent : 0;
+    late(took);
+    if (s->broadcast < expected && last[s->broadcast] < took) last[s->broadcast] = took;
+    if (++s->broadcast <= expected) total++;
+  }
+  return (size_t)(end - p) < n ? p - data : length - (n - 1);
+}
+
+static int by_size(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+static void report(uint64_t completed) {
+  uint64_t all = 0;
+  for (Session *s = sessions; s < sessions + count; s++) all += s->broadcast;
+  qsort(last, expected, sizeof *last, by_size);
+  uint64_t n = expected ? expected : 1;
+  printf("%lu %.0f %.0f %.0f %.0f %.0f %.0f %.0f %lu\n", all, quantile(all, 0.5), quantile(all, 0.99), quantile(all, 0.999),
+         all ? quantile(all - 1, 1) : 0, last[n / 2] / 1e3, last[n * 99 / 100] / 1e3, last[n - 1] / 1e3,
+         completed ? completed - begun : 0);
+  fflush(stdout);
+}
+
 static void received(Session *s, int raw, char *room) {
   memcpy(room, s->rest, s->kept);
   ssize_t got = recv(s->fd, room + s->kept, ROOM - s->kept, MSG_DONTWAIT);
@@ -128,7 +179,7 @@ static void received(Session *s, int raw, char *room) {
     if (s->broadcast == 0 && s->bytes >= expected) s->broadcast = 1, total++;
     return;
   }
-  size_t length = s->kept + got, used = frames(s, (unsigned char *)room, length, now());
+  size_t length = s->kept + got, used = spread ? marks(s, room, length, now()) : frames(s, (unsigned char *)room, length, now());
   s->kept = length - used;
   memcpy(s->rest, room + used, s->kept);
 }
@@ -150,8 +201,11 @@ int main(int argc, char **argv) {
     if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &wanted)) return 1;
   }
   char *room = malloc(ROOM), path[4096];
-  if (!raw) {
-    last = calloc(expected + 1, sizeof *last);
+  uint64_t completed = 0;
+  last = calloc(expected + 1, sizeof *last);
+  if (!strcmp(argv[1], "timed")) {
+    spread = calloc(BUCKETS, sizeof *spread);
+  } else if (!raw) {
     sampled = atoi(argv[4]);
     snprintf(path, sizeof path, "%s/sampled", argv[5]);
     if (!(samples = fopen(path, "w"))) return 1;
@@ -168,12 +222,14 @@ int main(int argc, char **argv) {
       else received(&sessions[events[i].data.u32], raw, room);
     }
     if (!said && expected && total >= (raw ? 1 : expected) * (uint64_t)count) {
+      completed = now();
       puts("complete");
       fflush(stdout);
       said = 1;
     }
   }
-  if (raw) return 0;
+  if (spread) report(completed);
+  if (raw || spread) return 0;
   fclose(samples);
   snprintf(path, sizeof path, "%s/last", argv[5]);
   FILE *out = fopen(path, "w");

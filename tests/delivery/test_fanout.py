@@ -63,6 +63,15 @@ def test_selectors_of_every_width(world: World, encoding: Encoding, choice: Choi
     assert sink.offsets == world.offsets(choice)
 
 
+def test_readers_of_equal_selectors_hold_one_between_them(world: World, encoding: Encoding) -> None:
+    sinks = [world.reader(encoding, Choice(subject="game", types=frozenset({"f.x"}))) for _ in range(3)]
+    world.settle()
+    held = {id(sink.reader.followings[1].selector) for sink in sinks if sink.reader is not None}
+    assert len(held) == 1
+    offsets = world.append(event("game"))
+    assert [sink.offsets for sink in sinks] == [offsets] * 3
+
+
 def test_a_reader_that_follows_between_append_and_dispatch_gets_the_record(world: World, encoding: Encoding) -> None:
     world.holding = True
     offsets = world.append(event("game"))

@@ -12,6 +12,7 @@ import typer
 import touchline
 from touchline.cli import (
     backup,
+    bench,
     demo,
     doctor,
     endpoint,
@@ -46,6 +47,7 @@ app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(key.app, name="key")
 app.command("backup")(backup.command)
 app.command("restore")(restore.command)
+app.command("bench")(bench.command)
 app.command("doctor")(doctor.command)
 
 

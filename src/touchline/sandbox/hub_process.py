@@ -88,6 +88,11 @@ class HubProcess:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
+    def pid(self) -> int:
+        """The number of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     def exit_code(self) -> int | None:
         """How it ended; None while it runs."""
         return None if self._process is None else self._process.poll()

@@ -30,6 +30,42 @@ _REFUSALS: Final = {
 }
 
 
+class _Joining:
+    """The transport of one answer: with ``begin`` its head waits for the body, and both leave in one write.
+
+    uvicorn writes them one by one, which costs a system call, a packet and a wake-up of the client more. Only for an
+    application that has the whole answer: nothing else takes what waits here with it.
+    """
+
+    __slots__ = ("_head", "_is_waiting", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self._is_waiting = False
+
+    def begin(self) -> None:
+        """What is written next is a head."""
+        self._is_waiting = True
+
+    def write(self, data: bytes) -> None:
+        """Keep a head, write everything else behind it."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self._head = data
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data if head else data)
+
+    def is_closing(self) -> bool:
+        """As the transport says."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the transport."""
+        self._transport.close()
+
+
 class HttpConnection(HttpToolsProtocol):
     """One accepted connection. Made by a factory that adds ``sessions`` (see ``protocol_class``)."""
 
@@ -164,6 +200,10 @@ class HttpConnection(HttpToolsProtocol):
                 self.app = app
             return
         super().on_headers_complete()
+        if not self._should_upgrade():
+            joining = _Joining(self.transport)
+            self.scope["state"]["join"] = joining.begin
+            self.cycle.transport = joining  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
         """The client does not take its answer as quickly as it is made: it has to make progress."""

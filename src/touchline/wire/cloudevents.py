@@ -58,7 +58,10 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The attributes of nearly every event: decoded in one go; whatever does not fit takes the careful way."""
+    """The attributes of nearly every event: decoded in one go; whatever does not fit takes the careful way.
+
+    Those that the hub adds are here too: with them events come to everybody who reads a hub.
+    """
 
     specversion: str
     id: str
@@ -68,6 +71,10 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     data: msgspec.Raw
     time: str | None = None
     datacontenttype: str | None = None
+    position: str | None = None
+    lane: str | None = None
+    appendedat: str | None = None
+    seq: int | None = None
 
 
 _plain: Final = msgspec.json.Decoder(_Plain).decode

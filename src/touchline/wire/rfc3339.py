@@ -56,4 +56,10 @@ def encode(nanoseconds: int) -> str:
     fraction = f"{rest:09d}"
     while len(fraction) > 3 and fraction.endswith("000"):
         fraction = fraction[:-3]
-    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]}.{fraction}Z"
+    return f"{_second_text(seconds)}.{fraction}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    """Many times that are written fall into the same second, too."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from touchline.errors import LocalProtocolError, RemoteProtocolError
 from touchline.wire.hmac import HmacSha256
-from touchline.wire.http import Pairs, every
+from touchline.wire.http import Pairs
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -27,6 +27,7 @@ Scheme = Literal["hmac", "ed25519"]
 ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
 SIGNATURE: Final = "webhook-signature"
+_HEADERS: Final = (ID, TIMESTAMP, SIGNATURE)
 TOLERANCE_SECONDS: Final = 300.0
 
 _HMAC: Final = "whsec_"
@@ -108,7 +109,7 @@ def verify(
         RemoteProtocolError: the message is to be refused; the text holds nothing of secrets or signatures.
         LocalProtocolError: one of ``secrets`` is none (``check`` says so beforehand).
     """
-    message_id, stamp, signatures = (_only(headers, name) for name in (ID, TIMESTAMP, SIGNATURE))
+    message_id, stamp, signatures = _presented(headers)
     if not _is_id(message_id):
         raise RemoteProtocolError(f"{ID} has 1 to 256 printable ASCII characters, no space and no full stop")
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
@@ -134,7 +135,7 @@ def _signed_by(secret: str, content: bytes, presented: Sequence[str]) -> bool:
     if secret.startswith((_PUBLIC, _PRIVATE)):
         key = _public(secret)
         return True in [_is_ed25519(key, content, text[4:]) for text in presented if text[:4] == "v1a,"]
-    expected = _base64(_shared(secret).digest(content)).encode()
+    expected = binascii.b2a_base64(_shared(secret).digest(content), newline=False)
     given = [text[3:].encode("utf-8", "surrogatepass") for text in presented if text[:3] == "v1,"]
     return True in [compare_digest(expected, one) for one in given]
 
@@ -149,11 +150,17 @@ def _is_ed25519(key: Ed25519PublicKey, content: bytes, text: str) -> bool:
     return True
 
 
-def _only(headers: Pairs, name: str) -> str:
-    found = every(headers, name)
-    if len(found) != 1 or not found[0]:
-        raise RemoteProtocolError(f"the header {name} is {'missing' if not found else 'empty or given twice'}")
-    return found[0]
+def _presented(headers: Pairs) -> tuple[str, str, str]:
+    """The three headers, each there once. Raises RemoteProtocolError."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in _HEADERS:
+            if name in found or not value:
+                raise RemoteProtocolError(f"the header {name} is empty or given twice")
+            found[name] = value
+    if len(found) != len(_HEADERS):
+        raise RemoteProtocolError(f"the header {next(name for name in _HEADERS if name not in found)} is missing")
+    return found[ID], found[TIMESTAMP], found[SIGNATURE]
 
 
 def _is_id(text: str) -> bool:

@@ -184,6 +184,16 @@ def test_an_encoded_record_has_our_attributes() -> None:
     assert "seq" not in msgspec.json.decode(cloudevents.encode(Record(36, 0, 1, state), Position("abcdefgh", 36)))
 
 
+def test_an_event_that_was_read_from_a_hub_is_taken_like_the_published_one() -> None:
+    read = {"position": "abcdefgh-10", "seq": 4, "lane": "event", "appendedat": "2026-01-31T18:00:00.000Z"}
+    assert decode(encoded(**read)) == decode(encoded())
+
+
+@pytest.mark.parametrize("ours", [{"seq": "4"}, {"position": 7}, {"lane": None}, {"appendedat": True}])
+def test_what_stands_in_place_of_our_attributes_is_taken_off_whatever_it_is(ours: dict[str, object]) -> None:
+    assert decode(encoded(**ours)) == decode(encoded())
+
+
 def test_lines_and_batches() -> None:
     lines = decode_lines(encoded() + b"\n\n  \r\n" + encoded(id="2") + b"\r\n{bad")
     assert [type(item) for item in lines] == [Envelope, Envelope, list]

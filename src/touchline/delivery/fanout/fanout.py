@@ -240,13 +240,12 @@ class Fanout:
     def _frame(self, entry: Entry, framing: Framing, variant: object) -> bytes | None:
         key = (framing.name, variant)
         frames = entry.frames
-        if frames is None:
-            frames = entry.frames = {}
-        elif key in frames:
+        if frames is not None and key in frames:
             return frames[key]
         record = entry.record
         offset = self.dispatched if record.event.lane is Lane.STATE else record.offset
-        frame = frames[key] = framing.make(record, variant, Position(self._log.epoch, offset))
+        frame = framing.make(record, variant, Position(self._log.epoch, offset))
+        entry.keep(key, frame)
         self.stats.encoded += 1
         return frame
 

@@ -71,6 +71,7 @@ class Groups:
             shared = group.joint if reader.single() is None else group.solo
             shared[reader] = reader.sink.write
         following.group = group
+        following.selector = group.selector  # an equal one: all readers of a group hold one between them
 
     def leave(self, reader: Reader, following: Following) -> None:
         """A reader leaves; an empty group is forgotten."""

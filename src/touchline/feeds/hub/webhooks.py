@@ -169,7 +169,7 @@ class HubWebhooks:
         if trust.secrets:
             seconds = now.wall_ns / 1e9
             message_id = standard_webhooks.verify(headers, body, trust.secrets, seconds, trust.tolerance_seconds)
-        events = tuple(_event(envelope, now) for envelope in _envelopes(first(headers, "content-type") or "", body))
+        events = tuple([_event(envelope, now) for envelope in _envelopes(first(headers, "content-type") or "", body)])
         detail = f"{events[0].type} of {events[0].subject}" if len(events) == 1 else f"{len(events)} events"
         return Received("event", detail, events, message_id=message_id, payload=body)
 
@@ -237,7 +237,9 @@ def _envelopes(content_type: str, body: bytes) -> list[Envelope]:
         body.decode()
     except UnicodeDecodeError:
         raise RemoteProtocolError("the body is not UTF-8") from None
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = content_type
+    if kind != cloudevents.JSON_TYPE:
+        kind = content_type.partition(";")[0].strip().lower()
     if kind == cloudevents.JSON_TYPE:
         found: list[Any] | tuple[str, str] = [cloudevents.decode(body)]
     elif kind == cloudevents.BATCH_TYPE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from touchline import __version__
@@ -129,6 +130,7 @@ class System:
             "webhook_in_flight": ("Webhook requests under way", courier.in_flight),
             "webhook_cursor_writes": ("Writes of endpoints' cursors since the start", courier.cursor_writes),
             "login_failures": ("Failed logins and signatures since the start", self._hub.logins.failures),
+            "tasks": ("Tasks of the event loop", len(asyncio.all_tasks())),
             "open_files": ("Open file descriptors", observed.files_used),
             "open_files_limit": ("The most file descriptors that may be open", observed.files_soft),
         }
