@@ -71,7 +71,7 @@ def test_logs_in_asks_where_and_subscribes_to_both_channels() -> None:
     assert (request.method, request.url) == ("POST", "http://hub.test:8080/partner/mm/pusher")
     assert request.body == b"socket_id=12.34"
     assert request.header("content-type") == "application/x-www-form-urlencoded"
-    assert json.loads(request.header("header-subscriptions") or "") == [{"type": "tournament", "ids": ["109", "132"]}]
+    assert json.loads(request.header("header-subscriptions") or "") == [{"type": "tournament", "ids": []}]
     assert [(message["event"], message["data"]) for message in provider.sent] == [
         ("pusher:subscribe", {"channel": PRIVATE, "auth": "k1:bb"}),
         ("pusher:subscribe", {"channel": BROADCAST, "auth": "k1:aa"}),
@@ -92,6 +92,8 @@ def test_logs_in_asks_where_and_subscribes_to_both_channels() -> None:
         (config(ws_host="::1", ws_port=80), "http://x", "ws://[::1]:80/app/k1?"),
         (config(key="a/b"), "http://x", "ws://push.test/app/a%2Fb?"),
         (config(service=None), "http://x", "ws://push.test/app/k1?"),
+        (good(CONFIG | {"cluster": None, "service": None}), "https://x", "wss://push.test/app/k1?"),
+        (config(ws_port="8080"), "http://x", "ws://push.test:8080/app/k1?"),
     ],
 )
 def test_where_the_socket_is(answer: HttpResponse, base: str, expected: str) -> None:
@@ -113,6 +115,10 @@ def test_where_the_socket_is(answer: HttpResponse, base: str, expected: str) -> 
         config(service="ably"),
         config(ws_host="evil.test/x?"),
         config(ws_host="a b"),
+        config(ws_host="10.0.0.1:6001"),
+        config(ws_host="1:2"),
+        config(ws_host="a..test"),
+        config(ws_host="x" * 64 + ".test"),
         config(ws_host=None, cluster="x.evil/"),
         config(ws_port=0),
         config(ws_port=70_000),
@@ -188,6 +194,35 @@ def test_a_wrong_clock_of_ours_makes_no_refresh_late(offset: float, has_date: bo
         assert provider.paths.count(REFRESH) == 1
 
 
+@pytest.mark.parametrize("date", ["", "today", f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"])
+def test_an_odd_date_does_no_harm(date: str) -> None:
+    provider = Provider()
+    provider.answers[LOGIN] = HttpResponse(200, session().body, (("date", date),))
+    provider.live()
+    provider.pass_time(11 * 60)
+    assert REFRESH in provider.paths
+
+
+def test_members_of_a_session_may_be_null() -> None:
+    provider = Provider()
+    data = {"access_token": "T1", "refresh_token": "R1", "access_expire_time": None}
+    provider.answers[LOGIN] = good({"data": data})
+    provider.answers[REFRESH] = good({"data": {"access_token": "T2", "refresh_token": None}})
+    provider.live()
+    provider.pass_time(25 * 60)
+    refreshes = [request.body for request in provider.requests if request.url.endswith(REFRESH)]
+    assert refreshes == [b'{"refresh_token":"R1"}'] * 2
+
+
+def test_a_token_is_refreshed_while_messages_come_without_a_pause() -> None:
+    provider = Provider().live()
+    for _ in range(11 * 60):
+        provider.seconds += 1
+        provider.health()
+        provider.settle()
+    assert provider.paths == [REFRESH]
+
+
 def test_a_refused_refresh_leads_to_a_login_and_the_socket_stays() -> None:
     provider = Provider().live()
     provider.answers[REFRESH] = refused(401, "unauthorized")
@@ -196,6 +231,21 @@ def test_a_refused_refresh_leads_to_a_login_and_the_socket_stays() -> None:
     assert provider.paths == [REFRESH, LOGIN]
     assert provider.kinds == ["token"]
     assert (provider.opened, provider.hangups) == ([], 0)
+
+
+def test_a_refresh_that_fails_until_the_token_has_run_out_leads_to_a_login() -> None:
+    provider = Provider().live()
+    provider.answers[REFRESH] = refused(500)
+    provider.answers[LOGIN] = lambda _: session("T9", "R9", now=provider.wall)
+    provider.pass_time(19 * 60)
+    assert LOGIN not in provider.paths
+    provider.answers[WHERE] = lambda request: (
+        config() if request.header("authorization") == "Bearer T9" else refused(401)
+    )
+    provider.pass_time(12 * 60)
+    assert provider.paths.count(LOGIN) == 1
+    assert provider.requests[-1].header("authorization") == "Bearer T9"
+    assert provider.hangups == 0
 
 
 def test_an_answer_of_401_renews_the_token_and_asks_once_more() -> None:
@@ -319,6 +369,23 @@ def test_config_is_read_every_half_hour_and_a_change_reconnects() -> None:
     assert provider.opened[-1].startswith("ws://other.test/app/k1?")
     provider.join()
     assert provider.kinds.count("connected") == 1
+
+
+def test_an_address_that_changes_while_the_socket_opens_is_gone_to() -> None:
+    provider = Provider().live()
+    provider.pass_time(29 * 60)
+    provider.forget()
+    provider.answers[WHERE] = config(ws_host="other.test")
+    provider.accepts = False
+    provider.close(1006)
+    provider.pass_time(2 * 60)
+    assert [url.split("/")[2] for url in provider.opened] == ["push.test"]
+    assert WHERE in provider.paths
+    provider.is_open = provider.accepts = True
+    provider.role.opened(provider.now)
+    provider.settle()
+    provider.pass_time(2)
+    assert [url.split("/")[2] for url in provider.opened] == ["push.test", "other.test"]
 
 
 def test_pings_are_answered_and_a_silent_server_is_pinged() -> None:

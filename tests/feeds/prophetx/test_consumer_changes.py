@@ -269,6 +269,31 @@ def test_each_match_is_told_once() -> None:
     assert [payload for _, payload in told(provider)] == [first, second]
 
 
+def test_matches_without_a_number_are_told_apart_by_their_time() -> None:
+    provider = live()
+    for at in (1, 1, 2, 1):
+        provider.push("trade_execution", {"info": {"strike_id": "l1", "filled_quantity": 5}}, at=at)
+    assert len(told(provider)) == 2
+
+
+@pytest.mark.parametrize("name", [b'"M\xfcnchen"', b"1e999", b"9" * 5000])
+def test_a_name_that_cannot_be_read_costs_no_message(name: bytes) -> None:
+    provider = live()
+    payload = b'{"id":"109","info":{"id":109,"name":%b,"sequence_number":1}}' % name
+    provider.push("tournament", payload)
+    provider.settle()
+    assert [message.data for message in provider.messages] == [payload]
+
+
+@pytest.mark.parametrize("at", ["2026-11-20T23:05:00Z", "", 1.5, "1687278019199067361"])
+def test_a_time_in_another_form_costs_no_message(at: object) -> None:
+    provider = live()
+    payload = sport_event(1)
+    payload["info"]["updated_at"] = at
+    provider.push("sport_event", payload)
+    assert [value for _, value in told(provider)] == [payload]
+
+
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.randoms(use_true_random=False))
 def test_in_any_order_the_newest_is_the_last_that_is_told(numbers: list[int], chance: random.Random) -> None:
     books, last, kinds = Books(), {}, list(PUSHES)

@@ -262,6 +262,52 @@ def test_reads_that_take_too_long_are_given_up_and_made_up_for() -> None:
     assert View(provider.messages).offers == {("7", "5", "0.0", 0, "l1", 320, 10)}
 
 
+def test_answers_that_are_too_large_are_asked_for_in_parts() -> None:
+    provider = Exchange(events=20)
+
+    def limited(request: HttpRequest) -> HttpResponse | None:
+        return None if len(query(request)["event_ids"].split(",")) > 5 else provider.markets(request)
+
+    provider.answers[MARKETS] = limited
+    provider.connect()
+    provider.pass_time(HOLD_SECONDS + AGAIN_SECONDS)
+    assert provider.kinds.count("unreconciled") == 1
+    provider.pass_time(60)
+    assert provider.sources.count("get_multiple_markets") == 20
+    assert provider.sources[-2:] == ["get_wagers", "get_balance"]
+
+
+def test_reading_goes_on_while_pushes_come_without_a_pause() -> None:
+    provider = Exchange().connect()
+    for number in range(11, 60):
+        provider.seconds += 0.01
+        provider.push("market_selections", book(number, 100 + number), at=number)
+        provider.settle()
+    assert provider.kinds == ["connected", "reconciled"]
+    assert View(provider.messages).offers == {("7", "5", "0.0", 0, "l1", 159, 10)}
+
+
+def test_a_name_that_is_no_utf_8_is_read_and_compared() -> None:
+    provider = Exchange()
+    row = b'{"id":109,"name":"M\xfcnchen"}'
+    provider.answers[TOURNAMENTS] = HttpResponse(200, b'{"data":{"tournaments":[%b]}}' % row)
+    provider.connect()
+    provider.pass_time(3)
+    assert row in provider.messages[0].data
+    provider.forget()
+    provider.pass_time(COMPARE_SECONDS)
+    assert (TOURNAMENTS in provider.paths, provider.messages) == (True, [])
+
+
+def test_an_event_whose_markets_are_null_has_none() -> None:
+    provider = Exchange(events=2)
+    provider.answers[MARKETS] = lambda _: good({"data": {"7": None, "8": [provider.row(8)]}})
+    provider.connect()
+    provider.pass_time(3)
+    assert provider.kinds == ["connected", "reconciled"]
+    assert View(provider.messages).offers == {("8", "5", "0.0", 0, "l1", 120, 10)}
+
+
 def test_a_break_hands_out_what_was_held() -> None:
     provider = Exchange().connect()
     provider.push("matched_bet", {"info": {"line_id": "l1", "sequence_number": 5}})
@@ -415,9 +461,10 @@ def test_books_are_compared_by_what_they_offer_where_rest_has_no_numbers() -> No
     provider.live()
     provider.pass_time(COMPARE_SECONDS + 3)
     assert provider.messages == []
-    row["selections"] = [sides(120.0, 10.0)[0], []]  # the same offer, without its placeholder
-    provider.pass_time(COMPARE_SECONDS)
-    assert provider.messages == []
+    for nothing in ([], None):  # the same offer, without its placeholder
+        row["selections"] = [sides(120.0, 10.0)[0], nothing]
+        provider.pass_time(COMPARE_SECONDS)
+        assert provider.messages == []
     row["selections"] = sides(121)
     provider.pass_time(COMPARE_SECONDS)
     assert provider.sources == ["get_multiple_markets"]
@@ -474,6 +521,17 @@ def test_rows_that_are_odd_are_told_and_the_rest_goes_on(row: Any) -> None:
     provider.connect()
     provider.pass_time(5)
     assert provider.kinds == ["connected", "protocol_error", "reconciled"]
+
+
+@pytest.mark.parametrize("call", [WAGERS, BALANCE])
+def test_a_read_that_no_token_is_good_for_is_told_and_the_rest_goes_on(call: str) -> None:
+    provider = Exchange()
+    provider.answers[call] = refused(401, "unauthorized")
+    provider.connect()
+    provider.pass_time(AGAIN_SECONDS * 5)
+    assert provider.kinds == ["connected", "unread", "reconciled"]
+    assert provider.paths.count("/auth/refresh") == 1
+    assert provider.paths.count(TOURNAMENTS) == 1
 
 
 def test_a_refused_read_is_told_and_the_rest_goes_on() -> None:

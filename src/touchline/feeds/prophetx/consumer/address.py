@@ -49,6 +49,8 @@ class Address:
             self.ask()
 
     def _take(self, response: HttpResponse, now: Instant) -> str | None:
+        if response.status == 401:
+            return "was refused with 401 again"
         if response.status != 200:
             code, words = explain(response)
             why = f"{CONFIG} was refused with {response.status} {words or code}".rstrip()

@@ -2,7 +2,8 @@
 
 A call that gets no answer, 5xx or 429 is made again, after a wait that grows and never less than ``Retry-After`` says,
 for as long as it takes. One that needs the access token waits while there is none; when it is refused with 401, a new
-token is asked for first. Everything else is for whoever asked. Nothing here knows what the calls are about.
+token is asked for first. Everything else, 401 to the new token too, is for whoever asked. Nothing here knows what the
+calls are about.
 """
 
 from __future__ import annotations
@@ -83,6 +84,10 @@ class Calls:
         """Whether a call of that name is under way."""
         return name in self._calls
 
+    def is_waiting(self, name: str) -> bool:
+        """Whether a call of that name was made in vain and waits to be made again."""
+        return name in self._calls and self._calls[name].wake_at is not None
+
     def have_token(self, token: str) -> None:
         """Go on with those who waited for one."""
         self.token = token
@@ -100,9 +105,10 @@ class Calls:
             self._wait(call, "got no answer", now)
         elif response.status >= 500 or response.status in _RETRYABLE:
             self._wait(call, f"was answered {response.status}", now, retry_after_seconds(response))
-        elif response.status == 401 and call.authorized:
+        elif response.status == 401 and call.authorized and not call.was_denied:
             self._denied(call, now)
         else:
+            call.was_denied = False
             again = call.then(response, now)
             if again is not None and self._calls.get(call.name) is call:
                 self._wait(call, again, now)
@@ -132,14 +138,12 @@ class Calls:
         self._outlet.wish(Fetch(call.number, request))
 
     def _denied(self, call: _Call, now: Instant) -> None:
-        if call.was_denied:  # with a token that was just given: not at once again
-            self._wait(call, "was refused with 401 again", now)
         call.was_denied = True
         if call.token == self.token:
             self.token = ""
             if self.when_denied is not None:
                 self.when_denied(now)
-        elif call.wake_at is None:
+        else:
             self._fire(call)
 
     def _wait(self, call: _Call, why: str, now: Instant, at_least_seconds: float = 0.0) -> None:

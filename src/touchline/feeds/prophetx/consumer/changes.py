@@ -60,7 +60,15 @@ class Info(Struct):
     market_lines: Raw = Raw()
     sequence_number: int | None = None
     selections_sequence_number: int | None = None
-    updated_at: int | None = None
+    updated_at: Id | float = None
+
+    @property
+    def at(self) -> int:
+        """``updated_at`` in ns; 0 when there is none, or in another form: nothing else may fail because of that."""
+        told = self.updated_at
+        if isinstance(told, str):
+            return int(told) if told.isascii() and told.isdigit() and len(told) < 20 else 0
+        return told if isinstance(told, int) else 0
 
 
 class _Payload(Struct):
@@ -90,7 +98,7 @@ class _Selection(Struct):
 
 _DATA: Final = msgspec.json.Decoder(_Data)
 _PAYLOAD: Final = msgspec.json.Decoder(_Payload, strict=False)
-_SIDES: Final = msgspec.json.Decoder(list[list[_Selection]], strict=False)
+_SIDES: Final = msgspec.json.Decoder(list[list[_Selection] | None], strict=False)
 ROWS: Final = msgspec.json.Decoder(list[Info], strict=False)
 
 
@@ -108,7 +116,7 @@ class Push(Struct, frozen=True):
     """A change with its key. ``kind`` is '' when nothing is known of its type; ``number`` is its sequence_number.
 
     ``at`` is the outer timestamp in ns, 0 when there was none. ``digest`` tells two contents apart, for what is
-    compared with REST; of a match it is the whole payload.
+    compared with REST; of a match it is the whole of it.
     """
 
     kind: str
@@ -149,7 +157,7 @@ def read_offers(selections: Raw) -> Offers:
     names: dict[str, None] = {}
     offered: list[tuple[object, ...]] = []
     for index, side in enumerate(sides):
-        for one in side:
+        for one in side or ():
             line_id = text(one.strike_id if one.line_id is None else one.line_id)
             if line_id:
                 names[line_id] = None
@@ -233,9 +241,11 @@ def _keyed(kind: str, told: _Data, message: Message, topic: str, whole: _Payload
             key = text(info.strike_id if info.line_id is None else info.line_id) or text(info.id)
         case "market_selections":
             offers = read_offers(info.selections)
-            key, digest, line_ids = line_key(info.strike if info.line is None else info.line), *_parts(offers)
+            key = line_key(info.strike if info.line is None else info.line)
+            digest, line_ids = offers.signature, offers.line_ids
         case "matched_bet":
-            key, digest = "match", hash(message.data)
+            # Two matches may be alike but for their number; without one it is their time that tells them apart.
+            key, digest = "match", hash(message.data if info.sequence_number is not None else message.raw)
         case "wager":
             key = text(info.order_id if info.id is None else info.id)
     if not key or (kind.startswith("market") and not (event_id and market_id)):
@@ -256,10 +266,6 @@ def _keyed(kind: str, told: _Data, message: Message, topic: str, whole: _Payload
     )
 
 
-def _parts(offers: Offers) -> tuple[int, tuple[str, ...]]:
-    return offers.signature, offers.line_ids
-
-
 def _payload_bytes(raw: Raw) -> bytes:
     """The payload: base64 of JSON, or JSON as it stands (another product of the provider sends that)."""
     held = bytes(raw)
@@ -275,5 +281,8 @@ def _plain(raw: Raw) -> object:
     """A descriptive member as a value that can be compared, whatever it is."""
     if not bytes(raw):
         return None
-    value = msgspec.json.decode(raw)
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return bytes(raw)  # what is skipped is not checked: text that is no UTF-8, a number beyond all ranges
     return value if isinstance(value, str | int | float | bool | None) else bytes(raw)

@@ -71,6 +71,7 @@ class ExchangeClient:
         self._backoff = Backoff(dice)
         self._phase = _Phase.ASKING
         self._address = Address(base, self._calls, self._outlet, self._moved, self._refuse)
+        self._url = ""
         self._wake_at = 0.0
         self._protocol = pusher.PusherClient(now.monotonic)
         self._channels: Channels | None = None
@@ -100,6 +101,8 @@ class ExchangeClient:
         self._confirm_by = now.monotonic + GREETING_SECONDS
         self._protocol = pusher.PusherClient(now.monotonic)
         self._channels, self._why, self._code = None, "", None
+        if self._url != self._address.url:
+            self._hang_up(f"{CONFIG} has changed")
 
     def receive_data(self, data: str | bytes, now: Instant) -> None:
         """A whole message came. One that cannot be read is a Notice ``protocol_error``; the rest goes on."""
@@ -121,6 +124,8 @@ class ExchangeClient:
                     self._event(incoming, now)
         except RemoteProtocolError as problem:
             self._outlet.notice("protocol_error", f"{problem}: {_elide(data)}; skipped")
+        # The shell ticks when nothing comes; what is to be read and renewed must not wait for a pause in the market.
+        self._go_on(now)
 
     def closed(self, code: int | None, reason: str, now: Instant, status: int | None = None) -> None:
         """The WebSocket closed, or its handshake was refused with ``status``."""
@@ -160,13 +165,18 @@ class ExchangeClient:
         """Time has come for whatever was waiting for it."""
         if self._phase is _Phase.ENDED:
             return
-        self._calls.tick(now)
-        self._login.tick(now)
-        self._address.tick(now)
+        self._go_on(now)
         if self._phase is _Phase.WAITING and now.monotonic >= self._wake_at:
             self._open()
         elif self._phase is _Phase.OPEN:
             self._watch(now)
+
+    def _go_on(self, now: Instant) -> None:
+        self._calls.tick(now)
+        self._login.tick(now)
+        self._address.tick(now)
+        if self._phase is _Phase.OPEN:
+            self._reconcile.read_on(now)
 
     # on the way to the socket
 
@@ -177,11 +187,11 @@ class ExchangeClient:
             self._hang_up(f"{CONFIG} has changed")
 
     def _open(self) -> None:
-        self._phase = _Phase.OPENING
-        self._outlet.wish(Open(self._address.url))
+        self._phase, self._url = _Phase.OPENING, self._address.url
+        self._outlet.wish(Open(self._url))
 
     def _ask_channels(self, socket_id: str) -> None:
-        request = places.channels_request(self._base, socket_id, self._settings.tournaments)
+        request = places.channels_request(self._base, socket_id)
         self._calls.ask(_CHANNELS, request, self._registered)
 
     def _registered(self, response: HttpResponse, now: Instant) -> str | None:
@@ -207,7 +217,7 @@ class ExchangeClient:
                 self._reconcile.begin_private(now)
         elif channel == self._channels.broadcast[0]:
             self._confirm_by = None
-            host = urlsplit(self._address.url).netloc
+            host = urlsplit(self._url).netloc
             which = ", ".join(self._settings.tournaments) or "all"
             self._outlet.notice("connected", f"tournaments {which} at {host}")
             if not self._settings.pushes_only:

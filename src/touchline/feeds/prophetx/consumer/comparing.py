@@ -60,7 +60,7 @@ def read_market(info: Info) -> Row:
     lines: dict[str, Info] = {}
     if bytes(info.selections) not in (b"", b"null"):
         number = info.selections_sequence_number  # this project's hub has it; the market's own says nothing of its book
-        books[line_key(info.line)] = Book(number, info.updated_at or 0, read_offers(info.selections))
+        books[line_key(info.line)] = Book(number, info.at, read_offers(info.selections))
     try:
         rows = ROWS.decode(info.market_lines) if bytes(info.market_lines) not in (b"", b"null") else []
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -68,7 +68,7 @@ def read_market(info: Info) -> Row:
     for row in rows:
         offers = read_offers(row.selections)
         if offers.line_ids or offers.signature:
-            books[line_key(row.line)] = Book(row.sequence_number, row.updated_at or 0, offers)
+            books[line_key(row.line)] = Book(row.sequence_number, row.at, offers)
         elif line_id := text(row.line_id) or text(row.id):
             lines[line_id] = row
     return Row(info, books, lines)
@@ -130,7 +130,7 @@ def believe_tournaments(books: Books, known: Mapping[str, Entry], listed: Mappin
     for tournament_id in missing(known, listed):
         books.end_tournament(tournament_id, known[tournament_id].at)
     for tournament_id, info in listed.items():
-        books.tournament(tournament_id).tell(info.sequence_number, info.updated_at or 0, descriptive_digest(info))
+        books.tournament(tournament_id).tell(info.sequence_number, info.at, descriptive_digest(info))
 
 
 def believe_events(books: Books, tournament_id: str, known: Mapping[str, Entry], listed: Mapping[str, Info]) -> None:
@@ -141,7 +141,7 @@ def believe_events(books: Books, tournament_id: str, known: Mapping[str, Entry],
         books.trim()
         event = books.event(event_id)
         books.place(event_id, event, tournament_id)
-        event.entry.tell(info.sequence_number, info.updated_at or 0, descriptive_digest(info))
+        event.entry.tell(info.sequence_number, info.at, descriptive_digest(info))
 
 
 def believe_markets(books: Books, event_id: str, rows: Mapping[str, Row]) -> None:
@@ -153,7 +153,7 @@ def believe_markets(books: Books, event_id: str, rows: Mapping[str, Row]) -> Non
     for market_id, row in rows.items():
         market = books.market(event, market_id)
         if _is_told(row.info):
-            market.entry.tell(row.info.sequence_number, row.info.updated_at or 0, descriptive_digest(row.info))
+            market.entry.tell(row.info.sequence_number, row.info.at, descriptive_digest(row.info))
         for key in missing(market.books, row.books):
             market.books[key].tell(None, market.books[key].at, is_gone=True)
         for key, book in row.books.items():
@@ -163,7 +163,7 @@ def believe_markets(books: Books, event_id: str, rows: Mapping[str, Row]) -> Non
                 if line_id in market.lines and market.lines[line_id].is_gone:  # it was made again meanwhile
                     market.lines[line_id].tell(None, book.at)
         for key, info in row.lines.items():
-            books.below(market.lines, key).tell(info.sequence_number, info.updated_at or 0)
+            books.below(market.lines, key).tell(info.sequence_number, info.at)
 
 
 def newer_wagers(books: Books, rows: Sequence[Info]) -> list[int]:
@@ -171,7 +171,7 @@ def newer_wagers(books: Books, rows: Sequence[Info]) -> list[int]:
     newer = []
     for index, info in enumerate(rows):
         entry = books.wager(text(info.order_id if info.id is None else info.id))
-        number, at = info.sequence_number, info.updated_at or 0
+        number, at = info.sequence_number, info.at
         if number is not None and entry.number is not None:
             is_newer = number > entry.number
         else:

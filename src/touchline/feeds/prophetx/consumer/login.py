@@ -34,8 +34,8 @@ _MAX_TOKEN_CHARS: Final = 4096
 
 class _Session(msgspec.Struct):
     access_token: str
-    refresh_token: str = ""
-    access_expire_time: float = 0.0
+    refresh_token: str | None = None
+    access_expire_time: float | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -63,6 +63,9 @@ class Login:
         """Get a new access token, by refresh or login; the one there is stays in use meanwhile."""
         del now
         self._refresh_at = None
+        if self._calls.is_waiting(REFRESH):  # half a life in vain, and the token has run out: it may never be answered
+            self._calls.cancel(REFRESH)
+            self._refresh_token = ""
         if self._calls.is_asked(LOGIN) or self._calls.is_asked(REFRESH):
             return
         if not self._refresh_token:
@@ -114,7 +117,7 @@ class Login:
             return "was answered with an access token that cannot stand in a header"
         self._refresh_token = session.refresh_token or self._refresh_token
         self._last_token = token
-        life = _life_seconds(session.access_expire_time, response.header("date"), now)
+        life = _life_seconds(session.access_expire_time or 0.0, response.header("date"), now)
         self._refresh_at = now.monotonic + life * REFRESH_SHARE
         self._calls.have_token(token)
         return None
@@ -131,7 +134,7 @@ def _life_seconds(expire_time: float, date: str | None, now: Instant) -> float:
 def _unix_seconds(date: str | None) -> float | None:
     try:
         moment: datetime = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 

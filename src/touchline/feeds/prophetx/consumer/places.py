@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -14,17 +15,17 @@ from touchline.wire.http import HttpRequest, HttpResponse
 
 PROTOCOL: Final = "7"
 VERSION: Final = touchline.__version__
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}\Z")
+_HOST: Final = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?\Z")
+_ALL_TOURNAMENTS: Final = '[{"type":"tournament","ids":[]}]'
 _CLUSTER: Final = re.compile(r"[A-Za-z0-9-]{1,32}\Z")
-_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
 
 
 class _Config(msgspec.Struct):
     key: str = ""
-    cluster: str = ""
+    cluster: str | None = None
     ws_host: str | None = None
     ws_port: int | None = None
-    service: str = "pusher"
+    service: str | None = None
     data: msgspec.Raw = msgspec.Raw()
 
 
@@ -60,22 +61,20 @@ def find_socket_url(response: HttpResponse, base: str) -> str:
     own host. Raises RemoteProtocolError.
     """
     try:
-        config = msgspec.json.decode(response.body, type=_Config)
+        config = msgspec.json.decode(response.body, type=_Config, strict=False)
         if not config.key and bytes(config.data):
-            config = msgspec.json.decode(config.data, type=_Config)
+            config = msgspec.json.decode(config.data, type=_Config, strict=False)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise RemoteProtocolError("connection-config cannot be read") from None
     if not config.key:
         raise RemoteProtocolError("connection-config names no key")
-    if config.service not in ("pusher", ""):
+    if config.service not in ("pusher", "", None):
         raise RemoteProtocolError(f"connection-config names the service {config.service[:40]!r}; only pusher is spoken")
     if config.ws_host:
-        host = config.ws_host
-        if ":" in host and _IPV6.match(host):
-            host = f"[{host}]"
-        elif not _HOST.match(host):
-            raise RemoteProtocolError(f"connection-config names a ws_host that is none: {config.ws_host[:80]!r}")
-    elif _CLUSTER.match(config.cluster):
+        host = f"[{config.ws_host}]" if _is_ipv6(config.ws_host) else config.ws_host
+        if host == config.ws_host and not _HOST.match(host):
+            raise RemoteProtocolError(f"connection-config names a ws_host that is none: {host[:80]!r}")
+    elif config.cluster and _CLUSTER.match(config.cluster):
         host = f"ws-{config.cluster}.pusher.com"
     else:
         raise RemoteProtocolError("connection-config names neither ws_host nor a cluster")
@@ -87,13 +86,16 @@ def find_socket_url(response: HttpResponse, base: str) -> str:
     return f"{scheme}://{host}{port}/app/{quote(config.key, safe='')}?{query}"
 
 
-def channels_request(base: str, socket_id: str, tournaments: tuple[str, ...]) -> HttpRequest:
-    """Which channels may this socket have? A form, as the provider's example sends it."""
-    wanted = msgspec.json.encode([{"type": "tournament", "ids": tournaments}]).decode()
+def channels_request(base: str, socket_id: str) -> HttpRequest:
+    """Which channels may this socket have? A form, as the provider's example sends it.
+
+    It asks for all tournaments, whichever are wanted: the channel is one for all and carries them all, and a provider's
+    sandbox answered 500 to explicit ids (sheet §2.2).
+    """
     headers = (
         ("content-type", "application/x-www-form-urlencoded"),
         ("accept", "application/json"),
-        ("header-subscriptions", wanted),
+        ("header-subscriptions", _ALL_TOURNAMENTS),
     )
     return HttpRequest(
         "POST", headers=headers, body=urlencode({"socket_id": socket_id}).encode(), url=f"{base}/mm/pusher"
@@ -111,3 +113,10 @@ def find_channels(response: HttpResponse) -> Channels:
     if broadcast is None:
         raise RemoteProtocolError("mm/pusher authorised no broadcast channel")
     return Channels(broadcast, next((one for one in named if "broadcast" not in one[0]), None))
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return IPv6Address(host).scope_id is None
+    except ValueError:
+        return False

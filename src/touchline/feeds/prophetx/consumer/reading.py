@@ -24,7 +24,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _INFO: Final = msgspec.json.Decoder(Info, strict=False)
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
 _LIST: Final = msgspec.json.Decoder(list[Raw])
-_BY_EVENT: Final = msgspec.json.Decoder(dict[str, list[Raw]])
+_BY_EVENT: Final = msgspec.json.Decoder(dict[str, list[Raw] | None])
 
 Rows = list[tuple[Raw, Info]]
 
@@ -79,7 +79,7 @@ def markets_of(response: HttpResponse) -> dict[str, Rows]:
         events = _BY_EVENT.decode(_MEMBERS.decode(response.body)["data"])
     except (msgspec.MsgspecError, ValueError, RecursionError, KeyError):
         raise RemoteProtocolError("an answer without lists of markets by event id under data") from None
-    return {event_id: _rows(parts) for event_id, parts in events.items()}
+    return {event_id: _rows(parts or []) for event_id, parts in events.items()}
 
 
 def cursor_of(members: dict[str, Raw]) -> str:

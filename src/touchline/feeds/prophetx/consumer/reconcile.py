@@ -146,9 +146,20 @@ class Reconcile:
         return min(times, default=None)
 
     def tick(self, now: Instant) -> None:
-        """Read on, begin a compare, or give up what takes too long."""
+        """Give up what takes too long, or read on."""
         if (self._held or self._asked is not None) and now.monotonic >= self._hold_until:
-            self._give_up("the reads took too long", now)
+            if self._asked is not None and len(self._asked.ids) > 1 and not self._holds_all:
+                # Larger than the shell takes, or slow: it would be so the next time too, and nothing behind it read.
+                self._calls.cancel(self._asked.call)
+                self._public.extendleft(reversed(_halves(self._asked)))
+                self._asked = None
+                self._release()
+            else:
+                self._give_up("the reads took too long", now)
+        self.read_on(now)
+
+    def read_on(self, now: Instant) -> None:
+        """Read what is due, or begin a compare."""
         if self._compare_at is not None and now.monotonic >= self._compare_at:
             self._compare_at = now.monotonic + COMPARE_SECONDS
             if not self.is_reading:
@@ -183,7 +194,9 @@ class Reconcile:
             self._hold_until = now.monotonic + STEP_HOLD_SECONDS
         self._calls.ask(step.call, reading.request(self._base, step), lambda answer, at: self._take(step, answer, at))
 
-    def _take(self, step: Step, response: HttpResponse, now: Instant) -> None:
+    def _take(self, step: Step, response: HttpResponse, now: Instant) -> str | None:
+        if response.status == 401 and step.call not in _OWN:
+            return "was refused with 401 again"
         self._asked = None
         self._step_at = now.monotonic + STEP_SECONDS
         try:
@@ -205,6 +218,7 @@ class Reconcile:
             self._finish()
         if not self._holds_all:
             self._release()
+        return None
 
     def _finish(self) -> None:
         read, differing = self._answers.read, self._answers.differing
@@ -217,8 +231,7 @@ class Reconcile:
         if response.status == 404 and step.call in _OWN:
             return  # no such call at every provider, or no account yet
         if response.status < 500 and len(step.ids) > 1:  # one of them may be what is wrong
-            half = len(step.ids) // 2
-            self._public.extend((Step(step.call, step.ids[:half]), Step(step.call, step.ids[half:])))
+            self._public.extend(_halves(step))
             return
         if response.status == 404 and step.call == reading.MARKETS:
             return  # taken down since it was listed
@@ -280,6 +293,11 @@ class Reconcile:
             )
         self.stop()
         self._compare_at = now.monotonic + AGAIN_SECONDS
+
+
+def _halves(step: Step) -> tuple[Step, Step]:
+    half = len(step.ids) // 2
+    return Step(step.call, step.ids[:half]), Step(step.call, step.ids[half:])
 
 
 def _size(push: Push) -> int:
