@@ -81,6 +81,12 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str = ""
 
 
+# msgspec completes a type at its first use, and two threads that come first together crash the process (0.22). Clients
+# are used by several threads, so it is done here.
+for _kind in (Published, Page, Key, list[EventProblem]):
+    msgspec.json.Decoder(_kind)
+
+
 class HubClient:
     """Speaks to one hub. Use it in a ``with`` block, or call ``close``.
 

@@ -43,6 +43,9 @@ class _Envelope(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+
+
 class HubStream:
     """One native subscription over as many connections as it takes (``ClientRole``)."""
 
@@ -94,7 +97,7 @@ class HubStream:
         raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         try:
             raw.decode()
-            event = msgspec.json.decode(raw, type=_Envelope)
+            event = _envelope(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             told = repr(raw[:60].decode("utf-8", "replace"))
             self._wishes.append(Notice("protocol_error", f"not a CloudEvent: {told}; skipped"))

@@ -81,6 +81,9 @@ class _Frame(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw()
 
 
+_frame: Final = msgspec.json.Decoder(_Frame).decode
+
+
 class _Phase(enum.Enum):
     FETCHING = "waiting for the token"
     OPENING = "waiting for the socket"
@@ -298,7 +301,7 @@ def _decode(raw: bytes, *, strict: bool) -> Message | None:
     """The message of a frame; None for one that carries nothing for the user (a pong)."""
     try:
         raw.decode()
-        frame = msgspec.json.decode(raw, type=_Frame)
+        frame = _frame(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise RemoteProtocolError("not a message of Live Data V2") from None
     if frame.action is not None and frame.source is None and frame.type is None:

@@ -143,7 +143,7 @@ class Application:
             )
         headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in response.headers]
         headers.append((b"content-length", str(len(response.body)).encode()))
-        if scope["method"] != "HEAD" and (join := scope["state"].get("join")) is not None:
+        if scope["method"] != "HEAD" and (join := scope.get("state", {}).get("join")) is not None:
             join()  # the body is here: it leaves with the head
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
