@@ -85,8 +85,10 @@ class ClientRole(Protocol):
         """Monotonic time at which ``tick`` wants to be called, or None."""
 
     def tick(self, now: Instant) -> None:
-        """Time has come. What came is told first: while messages come without a pause this is not called, so that a user
-        who is slow is not taken for a silent peer. What has to go on all the same is looked at in ``receive_data``.
+        """Time has come.
+
+        What came is told first: while messages come without a pause this is not called, so that a user who is slow is
+        not taken for a silent peer. What has to go on all the same is looked at in ``receive_data``.
         """
 
 
