@@ -100,22 +100,23 @@ class Backups:
         self._idle.clear()
         self._abort = scope.get("state", {}).get("abort")
         gone = asyncio.create_task(_disconnected(receive))
+        made: BinaryIO | HttpResponse | None = None
         try:
-            file = await self._copy(gone)
-            if isinstance(file, HttpResponse):
-                await self._answer(file, send)
-            elif file is not None:
+            made = await self._copy(gone)
+            if made is not None and not isinstance(made, HttpResponse):
                 try:
-                    await self._send(file, gone, send)
+                    await self._send(made, gone, send)
                 finally:
                     # The last close gives its blocks back, which takes the disk its time.
-                    await asyncio.shield(asyncio.to_thread(file.close))
+                    await asyncio.shield(asyncio.to_thread(made.close))
         finally:
             gone.cancel()
             await asyncio.shield(asyncio.to_thread(self.clear))
             self._under_way = False
             self._abort = None
             self._idle.set()
+        if isinstance(made, HttpResponse):  # said at the end: who asks again at once must not find this one under way
+            await self._answer(made, send)
 
     async def stop(self) -> None:
         """Break off what is under way: a client that takes its time must not hold up the end of the hub."""
