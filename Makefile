@@ -29,12 +29,11 @@ dev: $(VENV)/.developing
 demo: install  ## a hub with simulated games, and commands to paste
 	@$(BIN)/touchline demo --data .demo
 
-# By two processes, a file of tests at a time: most of them wait for something. What fails is told, and then run once
-# more alone: many tests start servers and watch time, and a busy machine must not look like a defect.
+# By two processes, a file of tests at a time: most of them wait for something.
 WORKERS ?= 2
 
 test: dev node  ## every test
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile || $(BIN)/pytest --last-failed --last-failed-no-failures none
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 # The fuzzing of `make test` so many times over and at random (FUZZ=50), then guided by coverage for so many seconds.
 FUZZ ?= 50
