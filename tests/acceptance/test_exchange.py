@@ -93,6 +93,13 @@ class Trader:
         content = b"" if body is None else msgspec.json.encode(body)
         return self.hub.ask(method, f"/partner{path}", {"Authorization": f"Bearer {self._token}"}, content)
 
+    def call_within_limits(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON of a call that is sent again as long as this second's requests are used up."""
+        while (answer := self.call(method, path, body)).status == 429:
+            threading.Event().wait(0.2)
+        assert answer.status == 200, answer
+        return answer.json
+
     def _trade(self) -> None:
         while not self._stop.is_set():
             if self.dice.random() < 0.15:
@@ -271,8 +278,9 @@ def test_traders_and_a_hub_that_is_killed_under_them(make_hub: Callable[..., Hub
     assert trades > 100, "it was in the middle of matching"
     print(f"{acknowledged} wagers, {trades} trades, {KILLS} kills, {pushed} pushes: all accounted for")
 
-    placed = traders[0].call("POST", "/mm/place_wager", {**traders[0]._order(), "stake": 1})
-    assert placed.status == 200, "and it goes on"
+    assert traders[0].call_within_limits("POST", "/mm/place_wager", {**traders[0]._order(), "stake": 1}), (
+        "and it goes on"
+    )
 
 
 def check_money(trader: Trader, truth: Truth, own: list[dict[str, Any]]) -> None:
@@ -282,17 +290,14 @@ def check_money(trader: Trader, truth: Truth, own: list[dict[str, Any]]) -> None
     expected = (STARTING_CENTS - matched - unmatched, matched, unmatched)
     parts = ("balance", "matched_wager_balance", "unmatched_wager_balance")
     assert tuple(cents(truth.accounts[trader.id][part]) for part in parts) == expected
-    shown = trader.call("GET", "/mm/get_balance").json["data"]
+    shown = trader.call_within_limits("GET", "/mm/get_balance")["data"]
     assert tuple(round(shown[part] * 100) for part in parts) == expected
     rows: dict[str, Any] = {}
     cursor = ""
     while True:
-        page = trader.call("GET", f"/mm/get_wagers?next_cursor={cursor}")
-        if page.status == 429:
-            threading.Event().wait(0.2)
-            continue
-        rows |= {row["id"]: row for row in page.json["data"]["wagers"]}
-        cursor = page.json["data"]["next_cursor"]
+        page = trader.call_within_limits("GET", f"/mm/get_wagers?next_cursor={cursor}")["data"]
+        rows |= {row["id"]: row for row in page["wagers"]}
+        cursor = page["next_cursor"]
         if not cursor:
             break
     assert {key: row["sequence_number"] for key, row in rows.items()} == {
@@ -318,8 +323,8 @@ def round_half_up(value: Fraction) -> int:
 
 def check_book(trader: Trader, truth: Truth) -> None:
     """REST shows what rests, ten levels a side, as what a taker gets of it."""
-    answer = trader.call("GET", f"/mm/get_markets?event_id={EVENT}")
-    (market,) = [row for row in answer.json["data"]["markets"] if row["id"] == MARKET]
+    answer = trader.call_within_limits("GET", f"/mm/get_markets?event_id={EVENT}")
+    (market,) = [row for row in answer["data"]["markets"] if row["id"] == MARKET]
     for shown, other in zip(market["selections"], (AWAY, HOME), strict=True):
         expected = [(100 if odds == 100 else -odds, stake) for odds, stake in truth.book(other)][:10] or [(0, 0)]
         assert [(level["odds"], cents(Decimal(str(level["stake"])))) for level in shown] == [
