@@ -6,6 +6,11 @@ import gc
 
 import pytest
 from _pytest.unittest import TestCaseFunction
+from hypothesis import HealthCheck, settings
+
+# How long an example takes, or to make it, is the machine's affair: what is timed is timed in ``bench``.
+settings.register_profile("touchline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("touchline")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -113,7 +113,6 @@ def test_the_account_finds_what_it_looks_for() -> None:
     assert account([a, b, c], [a, Seen(2, "2", b"[]"), c]) == Account(3, 2, 1, 0, 0, 1)
 
 
-@pytest.mark.timeout(110)
 async def test_every_event_reaches_every_session_once_and_in_order_though_the_hub_is_killed(
     make_hub: Callable[..., Hub], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.acceptance
 
 def test_a_quick_bench_prints_one_json_document_and_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [*touchline_command(), "bench", "--quick", "--json", "--directory", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr.decode()
     rows = msgspec.json.decode(done.stdout)["rows"]
     assert [tuple(row) for row in rows] == [COLUMNS] * 3

@@ -113,7 +113,6 @@ def test_the_examples_are_the_seed_s() -> None:
         assert b'{\n"type": "%b",\n"data": %b\n}' % (name.encode(), data) in text
 
 
-@pytest.mark.timeout(60)
 async def test_what_curl_publishes_arrives_byte_for_byte(hub: Hub, curl: str, tmp_path: Path) -> None:
     plain = hub.add_shottracker("plain")
     older = hub.add_shottracker("older", options={"envelope": "event"})

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
@@ -220,7 +219,13 @@ def check_pushed(pushed: list[bytes], logged: list[bytes]) -> int:
     return len(pushed)
 
 
-@pytest.mark.timeout(110)
+def at_rest(hub: Hub) -> Truth | None:
+    """The exchange when nobody trades any more and nothing expires: what REST shows later is still this."""
+    truth = Truth(hub.events(feed="prophetx"))
+    expiring = [wager for wager in truth.wagers.values() if wager.get("wager_strategy") and wager["unmatched_stake"]]
+    return None if any(wager["status"] == "open" for wager in expiring) else truth
+
+
 def test_traders_and_a_hub_that_is_killed_under_them(make_hub: Callable[..., Hub], tmp_path: Path) -> None:
     settings = tmp_path / "touchline.toml"
     settings.write_text("sandbox_pace = 0.05\n")
@@ -249,7 +254,7 @@ def test_traders_and_a_hub_that_is_killed_under_them(make_hub: Callable[..., Hub
         for trader in traders:
             trader.stop()
 
-    truth = Truth(hub.events(feed="prophetx"))
+    truth = wait_for(lambda: at_rest(hub), "what was to be filled at once is cancelled", 20)
     numbers = [int(event.id) for event in truth.events]
     assert numbers == sorted(set(numbers)), "no number is used twice, not even around a crash"
     pushed = acknowledged = 0

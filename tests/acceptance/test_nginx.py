@@ -126,7 +126,6 @@ def verdicts(done: Finished) -> dict[str, str]:
     return {check["name"]: check["status"] for check in done.json["checks"]}
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("location", "options"),
     [

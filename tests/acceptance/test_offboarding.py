@@ -170,7 +170,6 @@ async def command(hub: Hub, *words: str) -> float:
     return time.monotonic()
 
 
-@pytest.mark.timeout(60)
 async def test_suspended_and_resumed(scene: Scene) -> None:
     hub, leaver = scene.hub, scene.leaver
     assert await asyncio.to_thread(good_for, hub, leaver) == ALL_GOOD
@@ -200,7 +199,6 @@ async def test_suspended_and_resumed(scene: Scene) -> None:
     await asyncio.gather(*again, return_exceptions=True)
 
 
-@pytest.mark.timeout(60)
 async def test_removed_for_good(scene: Scene) -> None:
     hub, leaver = scene.hub, scene.leaver
     async with traffic(hub, scene.neighbours):
@@ -221,7 +219,6 @@ async def test_removed_for_good(scene: Scene) -> None:
         assert await asyncio.to_thread(good_for, hub, namesake) == ALL_GOOD
 
 
-@pytest.mark.timeout(60)
 async def test_removed_from_one_feed_only(scene: Scene) -> None:
     hub, leaver = scene.hub, scene.leaver
     live, native = scene.sessions[:1], scene.sessions[1:]
@@ -232,7 +229,6 @@ async def test_removed_from_one_feed_only(scene: Scene) -> None:
     assert found == {name: (401 if name in asked else status) for name, status in ALL_GOOD.items()}
 
 
-@pytest.mark.timeout(60)
 async def test_rotated_credentials(scene: Scene) -> None:
     hub, leaver = scene.hub, scene.leaver
     async with traffic(hub, scene.neighbours):
@@ -250,7 +246,6 @@ async def test_rotated_credentials(scene: Scene) -> None:
     assert await asyncio.to_thread(good_for, hub, fresh) == ALL_GOOD
 
 
-@pytest.mark.timeout(60)
 async def test_new_grants_end_tokens_and_send_native_sessions_round(scene: Scene) -> None:
     hub, leaver = scene.hub, scene.leaver
     live, native = scene.sessions[:1], scene.sessions[1:]
@@ -271,7 +266,6 @@ async def test_new_grants_end_tokens_and_send_native_sessions_round(scene: Scene
         assert [seen.seq for seen in reader.seen] == list(range(2, 2 + len(reader.seen)))
 
 
-@pytest.mark.timeout(60)
 async def test_a_revoked_key(scene: Scene) -> None:
     hub = scene.hub
     made = {

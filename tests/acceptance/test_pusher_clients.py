@@ -258,7 +258,6 @@ class Socket:
                 self.payloads.append(msgspec.json.decode(message["data"])["payload"])
 
 
-@pytest.mark.timeout(150)
 async def test_every_socket_gets_its_health_checks_whatever_the_load(make_hub: Callable[..., Hub]) -> None:
     hub = await asyncio.to_thread(make_hub)
     alice = await asyncio.to_thread(Partner, hub, "alice")

@@ -44,7 +44,6 @@ def secure(make_hub: Callable[..., Hub], authority: trustme.CA, ca_file: Path, t
     return make_hub("--tls-cert", chain, "--tls-key", key, scheme="https", context=context)
 
 
-@pytest.mark.timeout(60)
 async def test_a_game_over_tls(secure: Hub) -> None:
     plays = sandbox_game(GAME, seed=5, quarter=200)
     start = secure.start_position()

@@ -185,7 +185,6 @@ def replay_until_taken(hub: Hub, name: str) -> None:
     raise AssertionError(done)
 
 
-@pytest.mark.timeout(150)
 def test_every_pair_of_event_and_endpoint_is_accounted_for_though_the_hub_is_killed(
     make_hub: Callable[..., Hub], capsys: pytest.CaptureFixture[str]
 ) -> None:

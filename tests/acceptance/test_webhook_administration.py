@@ -45,7 +45,6 @@ def refusal(hub: Hub, *words: str, code: int = 1) -> str:
     return done.err
 
 
-@pytest.mark.timeout(90)
 def test_the_life_of_an_endpoint(hub: Hub, reception: Reception) -> None:
     added = run(
         hub, "add", "league", reception.url("one?team=7"), "--feed", "hisports", "--topic", "scoresheet.update",
@@ -199,7 +198,6 @@ def test_targets_on_this_machine_are_refused_unless_the_operator_allows_them(
     assert reception.total == 0
 
 
-@pytest.mark.timeout(60)
 def test_an_update_with_a_backlog_and_requests_in_flight_loses_nothing(hub: Hub, reception: Reception) -> None:
     reception.behave["old"] = lambda _: Reply(503)
     endpoint = hub.add_endpoint("league", reception.url("old"), "hisports", "*")

@@ -60,7 +60,6 @@ def found_in(content: bytes) -> list[bytes]:
     return [one for one in CANARIES if one in content]
 
 
-@pytest.mark.timeout(60)
 def test_canaries_reach_the_granted_receiver_and_are_found_nowhere_else(
     make_hub: Callable[..., Hub], reception: Reception, tmp_path: Path
 ) -> None:

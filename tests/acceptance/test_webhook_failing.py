@@ -57,7 +57,6 @@ def newest(deliveries: list[Delivery]) -> dict[int, int]:
     return dict(map(sheet_of, deliveries))
 
 
-@pytest.mark.timeout(60)
 def test_a_refused_scoresheet_ends_as_one_dead_letter_and_delays_no_other_game(hub: Hub, reception: Reception) -> None:
     poison = (1, 3)
     broken = True
@@ -111,7 +110,6 @@ def test_a_refused_scoresheet_ends_as_one_dead_letter_and_delays_no_other_game(h
     assert newest(reception.at("league")) == {1: 8, 2: last, 3: 8}
 
 
-@pytest.mark.timeout(60)
 def test_replay_delivers_the_same_again_and_leaves_the_newest(hub: Hub, reception: Reception) -> None:
     hub.add_partner("app", "hub", grants={"feed": ["hisports"]})
     start = hub.start_position()
@@ -158,7 +156,6 @@ def same_deliveries(first: list[Delivery], again: list[Delivery], game: int) -> 
     return bool(theirs) and theirs == mine[len(mine) - len(theirs) :]
 
 
-@pytest.mark.timeout(60)
 def test_who_was_away_for_seconds_gets_everything_in_order_and_nothing_is_given_up(
     hub: Hub, reception: Reception
 ) -> None:
@@ -218,7 +215,6 @@ async def lingering(_: Delivery) -> Reply:
     return Reply()
 
 
-@pytest.mark.timeout(60)
 def test_a_replay_goes_on_after_a_kill(hub: Hub, reception: Reception) -> None:
     start = hub.start_position()
     endpoint = hub.add_endpoint("league", reception.url("league"), "hisports", "*")
@@ -243,7 +239,6 @@ def test_a_replay_goes_on_after_a_kill(hub: Hub, reception: Reception) -> None:
         assert 0 <= first[-1] - second[0] + 1 <= 32
 
 
-@pytest.mark.timeout(60)
 def test_a_redrive_goes_on_after_a_kill(hub: Hub, reception: Reception) -> None:
     reception.behave["league"] = lambda delivery: Reply(422 if sheet_of(delivery) == (1, 3) else 200)
     endpoint = hub.add_endpoint("league", reception.url("league"), "hisports", "*", options={"final_4xx": "true"})

@@ -91,7 +91,6 @@ def hub(make_hub: Callable[..., Hub]) -> Hub:
     return make_hub(*LOOPBACK)
 
 
-@pytest.mark.timeout(60)
 def test_the_express_receiver_verifies_every_insight_and_finds_it_by_rest(hub: Hub) -> None:
     program = node()
     token = hub.add_partner("desk", "insights")["token"]

@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from receivers import Receiver
 
 from .hockey import numbers, sheet
@@ -39,7 +37,6 @@ def most_memory(hub: Hub) -> int:
     return int(line.split()[1]) * 1024
 
 
-@pytest.mark.timeout(90)
 def test_every_way_to_misbehave_at_once(make_hub: Callable[..., Hub]) -> None:
     hub = make_hub(*LOOPBACK)
     hub.add_partner("league", "hisports")

@@ -124,7 +124,6 @@ def signed(insight: bytes, timestamp: int, secret: str = SECRET) -> str:
     return f'{{"timestamp":{timestamp},"signature":"{told}","insight":{insight.decode()}}}'
 
 
-@pytest.mark.timeout(60)
 def test_notifications_of_moto_are_verified_and_taken(moto: Moto, ca_file: Path) -> None:
     port = free_port()
     arn = moto.call("CreateTopic", Name=TOPIC).partition("<TopicArn>")[2].partition("</TopicArn>")[0]

@@ -124,7 +124,6 @@ def test_the_programs_are_the_provider_s(file: str, begin: str, end: str, change
     assert example in seed(SEED)
 
 
-@pytest.mark.timeout(90)
 def test_the_provider_s_receiver_gets_the_whole_match_between_subscribing_and_unsubscribing(
     hub: Hub, tmp_path: Path
 ) -> None:
@@ -156,7 +155,6 @@ def test_the_provider_s_receiver_gets_the_whole_match_between_subscribing_and_un
         assert receiver.reached("decoded", len(expected) + 2)[len(expected) :] == notifications(lines[4:6])
 
 
-@pytest.mark.timeout(90)
 def test_each_ball_is_found_by_rest_before_its_push_is_answered(hub: Hub, tmp_path: Path) -> None:
     lines = recorded(MATCH_FILE)
     project = Project(hub)

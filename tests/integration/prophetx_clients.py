@@ -132,6 +132,7 @@ class Client:
         """Event, change_type and payload of the next change."""
         while True:
             message = self.next()
+            assert message["event"] != ERROR, message
             data = json.loads(message["data"])
             if message["event"] != "health_check":
                 return message["event"], data["change_type"], json.loads(base64.b64decode(data["payload"]))

@@ -104,7 +104,7 @@ def test_requests_made_after_the_description_cause_no_server_error(hub: Hub, tmp
             CRICKET_TOKEN=token["data"]["token"],
             EXCHANGE_TOKEN=session["access_token"],
         ),
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
