@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .courier_world import World, event, inversions, never, ok, refuses, says
+from touchline.delivery.courier import CourierLimits
+
+from .courier_world import World, event, feed, inversions, never, ok, refuses, says
 
 
 async def test_what_is_appended_is_delivered_in_order_and_the_cursor_is_durable() -> None:
@@ -67,3 +69,20 @@ async def test_an_endpoint_that_never_answers_is_suspect_and_the_others_go_on() 
     await world.append(*[event(str(n)) for n in range(20)])
     await world.run(3)
     assert len(world.taken("http://a")) == 20
+
+
+async def test_the_cursor_of_a_quiet_feed_moves_on_a_busy_hub() -> None:
+    world = await World(feed("f"), feed("g"), limits=CourierLimits(recent_records=4)).start()
+    made = await world.endpoint("http://a")
+    await world.append(event())
+    await world.run(20)
+    for _ in range(3):
+        await world.append(*(event(feed="g") for _ in range(30)))
+        await world.run(40)
+        assert (await world.courier.report(made.id)).cursor == world.log.head
+    await world.log.trim(world.log.head)
+    await world.run(20)
+    (last,) = await world.append(event())
+    await world.run(1)
+    report = await world.courier.report(made.id)
+    assert (report.expired, world.taken("http://a")) == (0, [1, last])

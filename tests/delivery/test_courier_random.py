@@ -38,8 +38,8 @@ def jittery(dice: random.Random) -> Behaviour:
     return lambda got: (dice.choice((0.001, 0.05, 0.7, 1.3)), Reply(200))
 
 
-def poisoned(stream: str) -> Behaviour:
-    return lambda got: says(500)(got) if got.subject == stream and got.offset % 7 == 0 else ok(got)
+def poisoned(streams: str) -> Behaviour:
+    return lambda got: says(500)(got) if got.subject in streams and got.offset % 7 == 0 else ok(got)
 
 
 def busy(dice: random.Random) -> Behaviour:
@@ -79,7 +79,7 @@ class Story:
         dice = self.dice
         return dice.choice(
             (ok, ok, refuses, never, slow, says(500), flapping(dice), unsteady(dice), jittery(dice), busy(dice),
-             poisoned(dice.choice(STREAMS)))
+             poisoned(dice.choice(STREAMS)), poisoned(STREAMS[:5]))
         )  # fmt: skip
 
     async def step(self) -> None:

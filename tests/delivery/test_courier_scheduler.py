@@ -202,6 +202,60 @@ def test_a_trial_runs_only_while_the_endpoint_takes_others() -> None:
     assert trial.seconds == 10.0, "it refused more than it took"
 
 
+def test_later_tries_of_poison_say_nothing_of_the_endpoint() -> None:
+    health, trials = Health(), [Trial() for _ in range(15)]
+
+    def all_fail(now: float) -> list[bool]:
+        found = []
+        for n, trial in enumerate(trials):
+            first = trial.waits == 0
+            own_fault = trial.failed(now, health, answered=True)
+            health.failed(now, n, 20, DICE, first=first, answered=True, own_fault=own_fault, suspects=len(found))
+            found.append(own_fault)
+        return found
+
+    health.succeeded(0.0)
+    assert all_fail(1.0) == [False] * 15
+    assert not health.is_open, "it answers, and took something just now"
+    health.succeeded(8.0)
+    assert all_fail(10.0) == [False] * 13 + [True] * 2, "most were seen to fail one after the other"
+    health.succeeded(11.0)
+    assert all_fail(20.0) == [True] * 15
+    assert all_fail(40.0) == [True] * 15, "nothing was taken meanwhile, and nothing new refused"
+    assert [trial.seconds for trial in trials] == [10.0] * 13 + [19.0] * 2
+
+
+def test_what_is_taken_after_all_speaks_against_the_endpoint() -> None:
+    health, trial = Health(), Trial()
+    trial.failed(0.0, health)
+    health.failed(0.0, "a", 3, DICE)
+    health.succeeded(1.0)
+    health.succeeded(2.0, first=False)
+    health.succeeded(3.0, first=False)
+    trial.failed(10.0, health)
+    assert (trial.seconds, trial.suspect) == (0.0, False)
+
+
+def test_who_answers_is_down_five_seconds_after_it_took_something() -> None:
+    health = Health()
+    health.succeeded(100.0)
+    for n in range(30):
+        assert not health.failed(100.0 + n * 0.1, "ab"[n % 2], 5, DICE, answered=True)
+    assert health.failed(105.0, "a", 5, DICE, answered=True)
+
+
+def test_heads_that_were_not_tried_are_asked_soon_where_there_are_answers() -> None:
+    for answered in (True, False):
+        health = Health()
+        for n in range(5):
+            health.failed(0.0, n, 5, DICE, answered=answered)
+        for n in range(3):
+            assert health.may_probe(n, f"new{n}") is answered
+            assert not health.may_probe(n, 4, Trial())
+            health.failed(n, f"new{n}", 5, DICE, answered=answered, probe=True)
+            assert not health.may_probe(n, f"new{n + 1}")
+
+
 def test_a_tally_forgets() -> None:
     tally = Tally(30.0)
     for n in range(100):

@@ -9,6 +9,8 @@ from touchline.delivery.courier.report import Attempt
 from touchline.delivery.courier.transport import Reply
 
 EXCERPT_CHARACTERS: Final = 500
+_Kept = tuple[int, str, str, int, str, str, int, int | None, str, str, float, str, bool]
+"""The fields of an ``Attempt``."""
 _VISIBLE: Final = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
 
 
@@ -25,7 +27,7 @@ class Attempts:
     __slots__ = ("_kept", "_personal")
 
     def __init__(self, most: int, *, personal: bool) -> None:
-        self._kept: deque[tuple[object, ...]] = deque(maxlen=most)
+        self._kept: deque[_Kept] = deque(maxlen=most)
         self._personal = personal
 
     def add(
@@ -51,4 +53,4 @@ class Attempts:
 
     def all(self) -> list[Attempt]:
         """Oldest first."""
-        return [Attempt(*values) for values in self._kept]  # type: ignore[arg-type]
+        return [Attempt(*values) for values in self._kept]

@@ -100,6 +100,11 @@ class Lane:
         return self.items[0].record.offset if self.items else self.through + 1
 
     @property
+    def trial(self) -> Trial | None:
+        """What is held against its head."""
+        return self.items[0].trial if self.items else None
+
+    @property
     def is_done(self) -> bool:
         """Nothing is left of it."""
         return not self.items and not self.spilled
@@ -237,10 +242,11 @@ class Backlog:
         self.replay_from = after if not self.replay_until else min(after, self.replay_from)
         self.replay_until = max(self.replay_until, old)
         for lane in list(self.lanes.values()):
-            if lane.first > after:
+            first = lane.first
+            if first > after:
                 self._empty(lane)
                 lane.spilled = False
-                lane.through = after
+                lane.through = first - 1 if self.ordering is Ordering.NONE else after
             else:
                 while lane.items and lane.items[-1].record.offset > after:
                     self.held -= lane.items.pop().size

@@ -331,6 +331,9 @@ class Courier(Hooks):
             backlog = line.backlog
             if backlog.cursor >= self._recent.floor and not self._reading.is_behind(line):
                 backlog.cursor = max(backlog.cursor, self._recent.last)
+            elif backlog.cursor < self._recent.floor:
+                # Of a quiet feed on a busy hub: nothing calls it, and retention must not come to where it stands.
+                self.ready(line)
             if backlog.cursor != line.saved_cursor or line.unsaved:
                 self._saver.mark(line)
 

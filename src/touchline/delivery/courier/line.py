@@ -122,8 +122,12 @@ class Line:
             return False
         if not backlog.has_room(limits.open_lanes):
             return False
-        if self.health.is_open or self.endpoint.status != "active":
-            return len(backlog.lanes) < min(_PROBED_LANES, 2 + self.health.probes)
+        health = self.health
+        if health.is_open and health.answers:
+            # What it refused may all be poison: there must always be a record that it was not asked to take yet.
+            return len(backlog.lanes) <= health.lanes + health.probes
+        if health.is_open or self.endpoint.status != "active":
+            return len(backlog.lanes) < min(_PROBED_LANES, 2 + health.probes)
         return len(backlog.ready) < self.policy.window
 
     def next_lane(self, now: float, limits: CourierLimits) -> Lane | None:
@@ -142,13 +146,24 @@ class Line:
         return next(iter(backlog.ready), None)
 
     def _probed(self, now: float, *, forced: bool = False) -> Lane | None:
-        """The next lane to probe with: each in its turn, so that one bad head cannot keep the endpoint closed."""
-        lanes = self.backlog.lanes
+        """The next lane to probe with: a head that was not tried yet before others, those that may be poison last, and
+        each in its turn, so that no number of bad heads keeps the endpoint closed."""
+        lanes, health = self.backlog.lanes, self.health
+        found: Lane | None = None
+        lowest = 3
         for key, lane in lanes.items():
-            if not lane.busy and (forced or self.health.may_probe(now, key)):
-                lanes[key] = lanes.pop(key)
-                return lane
-        return None
+            rank = health.likely(key, lane.trial)
+            if not lane.busy and rank < lowest and (forced or health.may_probe(now, key, lane.trial)):
+                found, lowest = lane, rank
+                if not rank:
+                    break
+        if found is not None:
+            lanes[found.key] = lanes.pop(found.key)
+        return found
+
+    def suspects(self) -> int:
+        """How many lanes wait for a record that is perhaps poison."""
+        return sum(lane.trial is not None and lane.trial.suspect for lane in self.backlog.lanes.values())
 
     def count(self, now: float, *, success: bool) -> None:
         """Count a result for the success rate."""

@@ -116,7 +116,7 @@ class Lines:
         now = self._clock.monotonic()
         if saved.failing:
             line.announced_failing = True
-            line.health.open_at(now)
+            line.health.open_at(now, len(line.backlog.lanes))
             line.share.suspect = True
         if saved.failing_since is not None:
             line.health.failing_since = now - max(0.0, (self._clock.wall_ns() - saved.failing_since) / 1e9)

@@ -245,29 +245,34 @@ class Sender:
         line.backlog.done(lane)
         failed = line.health.failed_lanes
         lone = next(iter(failed)) if len(failed) == 1 and lane.key not in failed else None
-        closed = line.health.succeeded(now)
+        closed = line.health.succeeded(now, first=item.trial is None)
         if closed:
-            self._put_off_lone(line, lone)
-            self.wake(line, but=lone)
+            self._end_outage(line, lone)
         self._hooks.succeeded(line, closed=closed)
         self._hooks.settled(line)
 
-    def _put_off_lone(self, line: Line, key: Hashable | None) -> None:
-        """What alone had failed, as another was taken, is no outage but perhaps poison: its waits go on growing."""
-        lane = None if key is None else line.backlog.lanes.get(key)
-        if lane is not None and not lane.busy and lane.items and (trial := lane.items[0].trial) is not None:
-            line.backlog.begin(lane)
-            self._hooks.rest(line, lane, spread(line.policy.retry_seconds(max(1, trial.waits)), self._dice))
-
-    def wake(self, line: Line, *, but: Hashable | None = None) -> None:
-        """All that waits after failures may go at once: the outage is over, and was not the records' fault."""
+    def _end_outage(self, line: Line, lone: Hashable | None) -> None:
+        """All that waits may go, but for what is perhaps poison: suspects, and what alone had failed as another was
+        taken. The waits of these go on growing."""
         for lane in list(line.backlog.lanes.values()):
-            if but is not None and lane.key == but:
-                continue
-            if lane.items and (trial := lane.items[0].trial) is not None:
-                trial.waits = 0
-            if lane.due is not None and not lane.busy:
-                line.backlog.wake(lane)
+            trial = lane.trial
+            if trial is None or not (trial.suspect or lane.key == lone):
+                self._wake_lane(line, lane)
+            elif not lane.busy and lane.due is None:
+                line.backlog.begin(lane)
+                self._hooks.rest(line, lane, spread(line.policy.retry_seconds(max(1, trial.waits)), self._dice))
+
+    def wake(self, line: Line) -> None:
+        """All that waits after failures may go at once."""
+        for lane in list(line.backlog.lanes.values()):
+            self._wake_lane(line, lane)
+
+    @staticmethod
+    def _wake_lane(line: Line, lane: Lane) -> None:
+        if lane.trial is not None:
+            lane.trial.waits = 0
+        if lane.due is not None and not lane.busy:
+            line.backlog.wake(lane)
 
     def _failed(self, flight: Flight, lane: Lane, item: Item, reply: Reply, now: float, *, final: bool) -> None:
         line, health, policy = flight.line, flight.line.health, flight.line.policy
@@ -276,10 +281,23 @@ class Sender:
         line.count(now, success=False)
         self._stats.failed += 1
         trial = item.trial
+        first = trial is None
         if trial is None:
             trial = item.trial = Trial()
-        trial.failed(now, health)
-        if health.failed(now, lane.key, len(line.backlog.lanes), self._dice, probe=flight.probe):
+        answered = reply.status is not None
+        own_fault = trial.failed(now, health, answered=answered)
+        opened = health.failed(
+            now,
+            lane.key,
+            len(line.backlog.lanes),
+            self._dice,
+            probe=flight.probe,
+            first=first,
+            answered=answered,
+            own_fault=own_fault,
+            suspects=line.suspects(),
+        )
+        if opened:
             line.share.suspect = True
             self._hooks.failing(line)
         if line.endpoint.status != "active":
@@ -288,7 +306,8 @@ class Sender:
             line.backlog.again(lane, None)
             return
         if health.is_open:
-            self._hooks.alarm(line, health.probe_at)
+            for at in health.next_looks():
+                self._hooks.alarm(line, at)
             line.backlog.again(lane, None)
             return
         block = policy.max_block_seconds

@@ -55,7 +55,7 @@ class Filter(msgspec.Struct, frozen=True):
         """The page of rows."""
         found = [row for row in rows if self.where(row)]
         for name, descending in reversed(self.order):
-            found.sort(key=lambda row, name=name: _key(row.get(name)), reverse=descending)  # type: ignore[misc]
+            found.sort(key=_by(name), reverse=descending)
         return found[self.skip : self.skip + self.limit]
 
 
@@ -182,6 +182,10 @@ def _key(value: Any) -> Key:
         except ValueError:
             return (2, value)
     return (2, value)
+
+
+def _by(name: str) -> Callable[[Row], Key]:
+    return lambda row: _key(row.get(name))
 
 
 def _same(value: Key, wanted: Key) -> bool:
