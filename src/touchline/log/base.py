@@ -169,11 +169,11 @@ class EventLog(Protocol):
         """The stored snapshot of a stream."""
 
     async def save_checkpoints(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """Store snapshots (one never replaces a later one)."""
+        """Store snapshots (one never replaces a later one; at the same offset the newest stays)."""
 
     async def streams_to_trim(self, through: int) -> Sequence[StreamInfo]:
-        """Streams with kept records at or below the offset whose checkpoint is not that far: fold them before
-        trimming."""
+        """Streams with kept records at or below the offset whose checkpoint, of whatever version, is not that far: fold
+        them before trimming. Whose checkpoint is of a version that is not read any more is the caller's matter."""
 
     async def trim(self, through: int) -> int:
         """Remove every record at or below the offset; returns how many. In bounded steps, off the append path."""

@@ -2,7 +2,8 @@
 
 A state is its checkpoint plus the records after it. While it is in memory every record of its stream is folded in
 before the record goes out to sessions, so that whoever is pushed something finds it in REST too. Checkpoints are
-written now and then, and for every stream whose records retention is about to remove.
+written now and then, and for every stream whose records retention is about to remove. Those of another version of the
+fold are replaced as ``SnapshotFold.version`` says, all of them before retention removes anything in this process.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from touchline.clock import Clock
-from touchline.feeds.base import Feed, Instant, SnapshotFold
+from touchline.feeds.base import Feed, Instant, SnapshotFold, Upgrading
 from touchline.log.base import Checkpoint, EventLog
 from touchline.model import Lane, Record
 
@@ -24,19 +25,24 @@ _PAGE: Final = 1000
 _CHECKPOINT_SECONDS: Final = 10.0
 _BATCH: Final = 50
 """Checkpoints that are written at once."""
+_QUIET_SECONDS: Final = 600.0
+"""A state that nobody asked for and nothing came for leaves memory: what is there follows the games being played."""
 
 
 class _Loaded:
     """A state in memory; ``offset`` is the last event-lane record in it, ``waiting`` what came while it was loading,
-    ``derived`` the id of what was last derived per type and key: the same again is not sent again."""
+    ``derived`` the id of what was last derived per type and key: the same again is not sent again. ``is_used``: it
+    was asked for, followed or changed since ``quiet_since``."""
 
-    __slots__ = ("changed", "derived", "dirty", "offset", "state", "waiting")
+    __slots__ = ("changed", "derived", "dirty", "is_used", "offset", "quiet_since", "state", "waiting")
 
     def __init__(self, state: Any, offset: int) -> None:
         self.state = state
         self.offset = offset
         self.dirty = False
         self.changed = True
+        self.is_used = True
+        self.quiet_since = 0.0
         self.derived: dict[tuple[str, str], str] = {}
         self.waiting: list[Record] | None = []
 
@@ -54,6 +60,9 @@ class Snapshots:
         self._loaded: OrderedDict[tuple[str, str], _Loaded] = OrderedDict()
         self._loading: dict[tuple[str, str], asyncio.Task[_Loaded | None]] = {}
         self._checkpointed_at = 0.0
+        self._all_of_our_version = False
+        self._lacking: set[tuple[str, str]] = set()
+        """streams whose state lacks what only a checkpoint of another version has: each is told of once"""
 
     def fold(self, feed: str) -> SnapshotFold[Any] | None:
         """The fold of a feed, if it has one."""
@@ -71,6 +80,7 @@ class Snapshots:
                 return None
         if stream in self._loaded:
             self._loaded.move_to_end(stream)
+        loaded.is_used = True
         return loaded.state
 
     async def view(self, feed: str, subject: str) -> bytes | None:
@@ -94,10 +104,9 @@ class Snapshots:
         if not states and await self._log.stream(feed, subject) is None:
             return None
         checkpoint = await self._log.load_checkpoint(feed, subject)
-        if checkpoint is not None and checkpoint.version == fold.version:
-            loaded = _Loaded(fold.decode(checkpoint.state), checkpoint.offset)
-        else:
-            loaded = _Loaded(fold.initial(subject), 0)
+        loaded = _restored(fold, subject, checkpoint)
+        is_other = checkpoint is not None and checkpoint.version != fold.version
+        anew = checkpoint if is_other and loaded.offset == 0 else None
         self._loaded[(feed, subject)] = loaded
         try:
             after = max(loaded.offset, self._log.floor)
@@ -109,6 +118,8 @@ class Snapshots:
                 after, more = page.next_after, page.more
             for record in states:
                 self._take(fold, loaded, record)
+            if anew is not None:
+                await self._replace(anew, loaded, is_empty=not loaded.dirty and not states)
             waiting, loaded.waiting = loaded.waiting or [], None
             for record in waiting:
                 self._take(fold, loaded, record)
@@ -116,6 +127,20 @@ class Snapshots:
             self._loaded.pop((feed, subject), None)
             raise
         return loaded
+
+    async def _replace(self, old: Checkpoint, loaded: _Loaded, *, is_empty: bool) -> None:
+        """A state was folded anew beside a checkpoint of another version: it takes that one's place, unless nothing of
+        the stream is left. What retention had removed is missing."""
+        stream = (old.feed, old.subject)
+        if not is_empty:
+            # All that the log has of the stream up to there is in it, so it is as late as the old one.
+            loaded.offset = max(loaded.offset, old.offset)
+            loaded.dirty = True
+        info = await self._log.stream(*stream)
+        if info is not None and info.first_seq > 1 and stream not in self._lacking:
+            self._lacking.add(stream)
+            about = {"stream": stream, "version": old.version, "first_seq": info.first_seq}
+            _log.warning("a state lacks what only a checkpoint of another version has", extra=about)
 
     @staticmethod
     def _take(fold: SnapshotFold[Any], loaded: _Loaded, record: Record) -> None:
@@ -128,7 +153,7 @@ class Snapshots:
             fold.apply(loaded.state, record)
         except Exception:  # the state lacks one record; nobody who waits for the records themselves may lack any
             _log.exception("a record could not be folded", extra={"stream": record.stream, "offset": record.offset})
-        loaded.changed = True
+        loaded.changed = loaded.is_used = True
 
     def apply(self, records: Sequence[Record]) -> None:
         """Fold what was appended into the states that are in memory; called before it goes out to anybody."""
@@ -153,6 +178,7 @@ class Snapshots:
                 if stream not in self._loading:
                     self._start_loading(stream)
                 continue
+            loaded.is_used = True
             if loaded.waiting is not None or not loaded.changed:
                 continue
             loaded.changed = False
@@ -175,9 +201,11 @@ class Snapshots:
             self._checkpointed_at = now
             await self.checkpoint()
             for stream, loaded in list(self._loaded.items()):
-                if len(self._loaded) <= self._max_loaded:
-                    break
-                if loaded.waiting is None and not loaded.dirty:
+                if loaded.is_used:
+                    loaded.is_used = False
+                    loaded.quiet_since = now
+                is_due = len(self._loaded) > self._max_loaded or now - loaded.quiet_since > _QUIET_SECONDS
+                if is_due and loaded.waiting is None and not loaded.dirty:
                     del self._loaded[stream]
 
     async def checkpoint(self) -> None:
@@ -201,10 +229,30 @@ class Snapshots:
 
     async def before_trim(self, through: int) -> None:
         """Fold and checkpoint every stream that would lose records by removing everything at or below an offset."""
+        if not self._all_of_our_version:
+            for feed in self._folds:
+                await self._write(await self._of_another_version(feed))
+            self._all_of_our_version = True
+        await self._write([(info.feed, info.subject) for info in await self._log.streams_to_trim(through)])
+        await self.checkpoint()
+
+    async def _of_another_version(self, feed: str) -> list[tuple[str, str]]:
+        """The streams whose checkpoint is not in the encoding of now: how far it reaches says nothing."""
+        found: list[tuple[str, str]] = []
+        for info in await self._log.streams(feed):
+            checkpoint = await self._log.load_checkpoint(feed, info.subject)
+            if checkpoint is not None and checkpoint.version != self._folds[feed].version:
+                found.append((feed, info.subject))
+        if found:
+            about = {"feed": feed, "streams": len(found), "version": self._folds[feed].version}
+            _log.info("checkpoints of another version are replaced", extra=about)
+        return found
+
+    async def _write(self, streams: Iterable[tuple[str, str]]) -> None:
+        """Fold streams, and write those that nobody asked for."""
         passing: list[tuple[str, str]] = []
-        for info in await self._log.streams_to_trim(through):
-            stream = (info.feed, info.subject)
-            if info.feed not in self._folds:
+        for stream in streams:
+            if stream[0] not in self._folds:
                 continue
             was_loaded = stream in self._loaded or stream in self._loading
             await self.state(*stream)
@@ -214,7 +262,6 @@ class Snapshots:
                 await self._let_go(passing)
                 passing = []
         await self._let_go(passing)
-        await self.checkpoint()
 
     async def _let_go(self, streams: Sequence[tuple[str, str]]) -> None:
         """Write states that nobody asked for and forget them: in memory they would be written at every change."""
@@ -225,3 +272,23 @@ class Snapshots:
         for stream, loaded in due:
             if not loaded.dirty and self._loaded.get(stream) is loaded:
                 del self._loaded[stream]
+
+
+def _restored(fold: SnapshotFold[Any], subject: str, checkpoint: Checkpoint | None) -> _Loaded:
+    """The state of a checkpoint, upgraded when it is of another version; at offset 0 when it is to be folded anew."""
+    if checkpoint is None:
+        return _Loaded(fold.initial(subject), 0)
+    if checkpoint.version == fold.version:
+        return _Loaded(fold.decode(checkpoint.state), checkpoint.offset)
+    upgraded: Any | None = None
+    if isinstance(fold, Upgrading):
+        try:
+            upgraded = fold.upgrade(checkpoint.version, checkpoint.state)
+        except Exception:  # a feed's code; the log may still have what it takes
+            about = {"stream": (checkpoint.feed, checkpoint.subject), "version": checkpoint.version}
+            _log.exception("a checkpoint of another version could not be read", extra=about)
+    if upgraded is None:
+        return _Loaded(fold.initial(subject), 0)
+    loaded = _Loaded(upgraded, checkpoint.offset)
+    loaded.dirty = True
+    return loaded

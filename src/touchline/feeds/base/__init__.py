@@ -50,7 +50,7 @@ from touchline.feeds.base.sessions import (
     WebSocketSurface,
     Wish,
 )
-from touchline.feeds.base.snapshots import Owned, SnapshotFold, State
+from touchline.feeds.base.snapshots import Owned, SnapshotFold, State, Upgrading
 from touchline.feeds.base.webhooks import (
     Admitted,
     EndpointView,
@@ -143,6 +143,7 @@ __all__ = [
     "Transport",
     "Trust",
     "Unfollow",
+    "Upgrading",
     "WebSocketSurface",
     "WebhookCodec",
     "Wish",

@@ -9,6 +9,7 @@ from touchline.feeds.base.sessions import Instant
 from touchline.model import Event, Record
 
 State = TypeVar("State")
+Upgraded_co = TypeVar("Upgraded_co", covariant=True)
 
 
 @runtime_checkable
@@ -21,10 +22,26 @@ class Owned(Protocol):
     owner: str | None
 
 
+@runtime_checkable
+class Upgrading(Protocol[Upgraded_co]):
+    """A fold that can also read checkpoints of other versions than its own (``SnapshotFold.version``)."""
+
+    def upgrade(self, version: int, data: bytes) -> Upgraded_co | None:
+        """The state of a checkpoint of that version, as this version's; None when it cannot be told from it."""
+
+
 class SnapshotFold(Protocol, Generic[State]):
-    """Folds the records of one stream into its whole current state. ``version`` names the encoding of checkpoints."""
+    """Folds the records of one stream into its whole current state."""
 
     version: int
+    """Names the encoding of checkpoints: raise it when what ``decode`` reads or what a state holds has changed.
+
+    A checkpoint of another version is never decoded. A fold that is ``Upgrading`` is given it, and goes on behind it.
+    Otherwise the state is folded anew from the records that the log still has, and replaces the checkpoint; the hub
+    does so with all checkpoints of another version before retention removes anything. What was removed before is
+    missing then, which the hub says in a warning for each such stream; so offer an upgrade when records older than
+    retention matter. A stream of which nothing is left keeps its checkpoint, for a version that can read it.
+    """
 
     def initial(self, subject: str) -> State:
         """The state before the first record."""
