@@ -48,6 +48,8 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 QUEUE_FRAMES: Final = 1024
 PROBE_SECONDS: Final = 20.0
 """A line that brought nothing for so long, while the user waits, is pinged; without a pong for as long it is dead."""
+TICK_SECONDS: Final = 1.0
+"""While messages come without a pause, a role whose deadline has passed is told so often."""
 LEAST_WAIT_SECONDS: Final = 0.01
 """Even when a deadline has passed, what already arrived is taken first: the loop gets this long to bring it."""
 
@@ -80,6 +82,7 @@ class Connection:
         self._tasks: dict[asyncio.Task[Any], tuple[str, int]] = {}
         self._quiet_since = 0.0
         self._pong: asyncio.Future[float] | None = None
+        self._ticked_at = float("-inf")
 
     @property
     def close_reason(self) -> str | None:
@@ -190,10 +193,19 @@ class Connection:
                 self._report(role, task)
                 await self._drain(role)
             if done:
+                self._tick_between(role)
                 return
         if deadline is not None and self._clock.monotonic() >= deadline:
+            self._ticked_at = self._clock.monotonic()
             role.tick(self._now())
         await self._probe()
+
+    def _tick_between(self, role: ClientRole) -> None:
+        """Between two messages that may have come without a pause: what is due must not wait for one."""
+        now, deadline = self._clock.monotonic(), role.deadline()
+        if deadline is not None and now >= deadline and now - self._ticked_at >= TICK_SECONDS:
+            self._ticked_at = now
+            role.tick(self._now(), is_behind=True)
 
     async def _probe(self) -> None:
         """Find out whether a quiet line is alive: a half-open connection would otherwise look like a quiet game."""

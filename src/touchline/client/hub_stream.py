@@ -143,8 +143,9 @@ class HubStream:
         """Monotonic time of the next try, or None."""
         return self._wake_at
 
-    def tick(self, now: Instant) -> None:
+    def tick(self, now: Instant, *, is_behind: bool = False) -> None:
         """Time has come: try again."""
+        del is_behind
         if self._wake_at is not None and now.monotonic >= self._wake_at:
             self.begin()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import itertools
 import random
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,9 +21,11 @@ from touchline.client import connect, iterate
 from touchline.client.hub_stream import CLIENT as HUB
 from touchline.client.hub_stream import Settings as HubSettings
 from touchline.errors import ConfigError, UpstreamError
-from touchline.feeds.base import Message, Notice
+from touchline.feeds.base import ClientSurface, ClientWish, Instant, Message, Notice, Open
 from touchline.feeds.shottracker.client import CLIENT as SHOTTRACKER
 from touchline.feeds.shottracker.client import Settings
+from touchline.testing.clock import FakeClock
+from touchline.wire.http import HttpResponse
 
 Talk = Callable[[ServerConnection, int], Awaitable[None]]
 
@@ -121,6 +124,76 @@ async def test_a_slow_user_loses_nothing() -> None:
             if isinstance(item, Message):
                 seen.append(int(item.resume))
     assert seen == list(range(1, 200))
+
+
+class Due:
+    """A role that always has something to do, and hands on what comes."""
+
+    def __init__(self, url: str) -> None:
+        self.close_reason: str | None = None
+        self.ticks: list[tuple[float, bool]] = []
+        self._wishes: list[ClientWish] = [Open(url)]
+
+    def fetched(self, number: int, response: HttpResponse | None, now: Instant) -> None:
+        raise AssertionError("it asked for nothing")
+
+    def opened(self, now: Instant) -> None:
+        pass
+
+    def receive_data(self, data: str | bytes, now: Instant) -> None:
+        self._wishes.append(Message("", b"", data.encode() if isinstance(data, str) else data))
+
+    def closed(self, code: int | None, reason: str, now: Instant, status: int | None = None) -> None:
+        self.close_reason = "over"
+
+    def events_received(self) -> list[ClientWish]:
+        wishes, self._wishes = self._wishes, []
+        return wishes
+
+    def data_to_send(self) -> list[str | bytes]:
+        return []
+
+    def deadline(self) -> float | None:
+        return 0.0
+
+    def tick(self, now: Instant, *, is_behind: bool = False) -> None:
+        self.ticks.append((now.monotonic, is_behind))
+
+
+@pytest.mark.parametrize("user_seconds", [0.01, 0.4, 7.0])
+async def test_what_is_due_is_told_while_messages_never_pause(user_seconds: float) -> None:
+    clock = FakeClock()
+    begun = clock.monotonic()
+    async with Peer(talk(*(str(number) for number in range(600)))) as peer:
+        role = Due(f"ws://127.0.0.1:{peer.port}/")
+        surface = ClientSurface(Settings, lambda settings, dice, now: role)
+        taken = 0
+        async with connect(surface, peer.settings(), clock=clock) as items:
+            async for _ in items:
+                taken += 1
+                clock.advance(user_seconds)
+    assert taken == 600
+    moments = [begun, *(at for at, _ in role.ticks), clock.monotonic()]
+    longest = max(later - sooner for sooner, later in itertools.pairwise(moments))
+    assert longest <= 1.0 + 2 * user_seconds
+    assert any(is_behind for _, is_behind in role.ticks)
+
+
+async def test_a_slow_user_is_not_taken_for_a_silent_peer() -> None:
+    clock, sent, kinds = FakeClock(), asyncio.Event(), []
+
+    async def all_at_once(connection: ServerConnection, left: int) -> None:
+        for message in sequenced(*range(1, 100)):
+            await connection.send(message)
+        sent.set()
+        await connection.close(1000, "over")
+
+    async with Peer(all_at_once) as peer, connect(SHOTTRACKER, peer.settings(), clock=clock) as items:
+        async for item in items:
+            await sent.wait()
+            clock.advance(1000.0)
+            kinds.append(item.kind if isinstance(item, Notice) else "message")
+    assert kinds == ["connected", *["message"] * 99, "finished"]
 
 
 async def test_a_refused_handshake_is_told_to_the_role() -> None:

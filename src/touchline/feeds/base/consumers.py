@@ -84,11 +84,13 @@ class ClientRole(Protocol):
     def deadline(self) -> float | None:
         """Monotonic time at which ``tick`` wants to be called, or None."""
 
-    def tick(self, now: Instant) -> None:
-        """Time has come.
+    def tick(self, now: Instant, *, is_behind: bool = False) -> None:
+        """Time has come: do what is due.
 
-        What came is told first: while messages come without a pause this is not called, so that a user who is slow is
-        not taken for a silent peer. What has to go on all the same is looked at in ``receive_data``.
+        It is called once the deadline has passed and all that came was told. While messages come without a pause it is
+        called all the same, about once a second for as long as the deadline has passed, with ``is_behind``: more may
+        have come than was told. Then do what has to go on (renew, repeat, read), but take nobody for silent: the word
+        that is missed may be waiting behind a user who is slow.
         """
 
 

@@ -207,7 +207,7 @@ class ShotTrackerClient:
             return min(self._ping_at, self._received_at + SILENCE_SECONDS)
         return None
 
-    def tick(self, now: Instant) -> None:
+    def tick(self, now: Instant, *, is_behind: bool = False) -> None:
         """Time has come: try again, ping, or give a silent line up."""
         if self._phase is _Phase.WAITING and now.monotonic >= self._wake_at:
             if self._token:
@@ -215,7 +215,7 @@ class ShotTrackerClient:
             else:
                 self._fetch(now)
         elif self._phase is _Phase.OPEN:
-            if now.monotonic >= self._received_at + SILENCE_SECONDS:
+            if now.monotonic >= self._received_at + SILENCE_SECONDS and not is_behind:
                 self._phase = _Phase.HANGING
                 self._wishes.append(Hangup(1001))
             elif now.monotonic >= self._ping_at:

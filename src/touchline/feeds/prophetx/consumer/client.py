@@ -124,7 +124,7 @@ class ExchangeClient:
                     self._event(incoming, now)
         except RemoteProtocolError as problem:
             self._outlet.notice("protocol_error", f"{problem}: {_elide(data)}; skipped")
-        # The shell ticks when nothing comes; what is to be read and renewed must not wait for a pause in the market.
+        # Reading takes many small steps: in a market that never pauses they must not be a second apart, as ticks are.
         self._go_on(now)
 
     def closed(self, code: int | None, reason: str, now: Instant, status: int | None = None) -> None:
@@ -161,13 +161,15 @@ class ExchangeClient:
             times.append(self._reconcile.deadline())
         return min((one for one in times if one is not None), default=None)
 
-    def tick(self, now: Instant) -> None:
+    def tick(self, now: Instant, *, is_behind: bool = False) -> None:
         """Time has come for whatever was waiting for it."""
         if self._phase is _Phase.ENDED:
             return
         self._go_on(now)
         if self._phase is _Phase.WAITING and now.monotonic >= self._wake_at:
             self._open()
+        elif self._phase is _Phase.OPEN and is_behind:
+            self._reconcile.tick(now)
         elif self._phase is _Phase.OPEN:
             self._watch(now)
 
