@@ -1,8 +1,10 @@
 """The sandbox engines that live in this hub: one owner task each, whose state is the fold of what it appended.
 
 Commands are carried out one at a time, in the order of their coming: decided on the state, appended as one batch, and
-applied once that is durable; only then is the sender told. When a batch cannot be stored, nothing was done. Between
-commands the engine's players have their turn, and what time itself demands is done. Owns no rule of any engine.
+applied once that is durable; only then is the sender told. When a batch cannot be stored, nothing was done. A command
+that is too large for one batch goes in parts, with nothing else between them; should the hub end or the log fail there,
+the parts that were stored stand, and the same command does the rest. Between commands the engine's players have their
+turn, and what time itself demands is done. Owns no rule of any engine.
 
 A start loads the newest checkpoint and applies what the log has of the engine's source behind it. A checkpoint is
 written now and then, before retention removes what it lacks, and at the end; and at the start of a hub that does not
@@ -91,6 +93,9 @@ class EngineOwner:
         checkpoint = await self._log.load_checkpoint(self.feed, _CHECKPOINT_SUBJECT)
         if checkpoint is not None and checkpoint.version == engine.version:
             state, offset = engine.decode(checkpoint.state), checkpoint.offset
+        elif checkpoint is not None and self._log.floor:
+            about = {"feed": self.feed, "version": checkpoint.version}
+            _log.warning("a sandbox lacks what only a checkpoint of another version has", extra=about)
         offset, more = max(offset, self._log.floor), True
         while more:
             page = await self._log.read(offset, _PAGE, feed=self.feed, events_only=True)
@@ -175,6 +180,15 @@ class EngineOwner:
 
     async def _do(self, command: Any) -> Any:
         self.commands += 1
+        while True:
+            decided = await self._do_part(command)
+            if isinstance(decided, Refusal) or not decided.more:
+                return decided
+            await asyncio.sleep(0)
+            if self._stopping:
+                raise LogUnavailable("the hub stops; a part of this was done, and repeating it does the rest")
+
+    async def _do_part(self, command: Any) -> Any:
         now = self._now()
         decided = self.engine.decide(self.state, command, now, self._new_id)
         if isinstance(decided, Refusal) or not decided.changes:

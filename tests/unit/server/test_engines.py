@@ -35,6 +35,11 @@ class Counted(msgspec.Struct):
 
 class Added(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
+    more: bool = False
+
+
+LARGE = 1000
+"""A command of so much and n more goes on, by parts of two, until n were added."""
 
 
 class Bug(Exception):
@@ -50,7 +55,8 @@ def decide(state: Counted, command: Any, now: int, new_id: Callable[[], str]) ->
         return Refusal(400, "negative", "no")
     first = len(state.added)
     numbers = range(first, first + 2)
-    return Added(tuple(Change(f"n{n}", TYPE, "s", b'{"info":{"add":%d}}' % command, {"op": "c"}) for n in numbers))
+    changes = tuple(Change(f"n{n}", TYPE, "s", b'{"info":{"add":%d}}' % command, {"op": "c"}) for n in numbers)
+    return Added(changes, more=command >= LARGE and first + 2 < command - LARGE)
 
 
 def apply(state: Counted, event: Event) -> None:
@@ -161,6 +167,50 @@ async def test_what_cannot_be_stored_was_not_done(log: TroubledLog) -> None:
         log.trouble = None
         await owner.command(6)
         assert owner.state.added == [6, 6]
+
+
+async def test_what_is_too_large_for_one_batch_goes_in_parts(log: TroubledLog) -> None:
+    async with Running(log) as owner:
+        large, other = (asyncio.create_task(owner.command(number)) for number in (LARGE + 8, 1))
+        await asyncio.gather(large, other)
+        assert owner.state.added == [*[LARGE + 8] * 8, 1, 1], "nothing came between two parts"
+    async with Running(log) as again:
+        assert again.state == owner.state
+
+
+async def test_what_was_broken_off_between_two_parts_goes_on_when_it_is_repeated(log: TroubledLog) -> None:
+    async with Running(log) as owner:
+        append, done = log.log.append, count()
+
+        async def fails_later(events: Sequence[Event], *, skip_conflicts: bool = False) -> Appended:
+            if next(done) >= 2:
+                raise LogFull("full")
+            return await append(events, skip_conflicts=skip_conflicts)
+
+        log.append = fails_later  # type: ignore[method-assign]  # a fault of this log alone
+        with pytest.raises(LogFull):
+            await owner.command(LARGE + 8)
+        assert len(owner.state.added) == 4
+        log.append = append  # type: ignore[method-assign]  # the same
+    async with Running(log) as again:
+        assert len(again.state.added) == 4
+        await again.command(LARGE + 8)
+        assert again.state.added == [LARGE + 8] * 8
+
+
+async def test_a_hub_that_stops_does_not_wait_for_all_parts(log: TroubledLog) -> None:
+    async with Running(log) as owner:
+        log.gate.clear()
+        large = asyncio.create_task(owner.command(LARGE + 100))
+        while not owner.commands:
+            await asyncio.sleep(0)
+        stopping = asyncio.create_task(owner.stop())
+        await asyncio.sleep(0)
+        log.gate.set()
+        await stopping
+        with pytest.raises(LogUnavailable, match="repeating it does the rest"):
+            await large
+        assert len(owner.state.added) == 2
 
 
 async def test_a_fault_reaches_its_sender_alone(log: TroubledLog) -> None:

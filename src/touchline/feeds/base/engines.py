@@ -43,6 +43,11 @@ class Decision(Protocol):
     def changes(self) -> Sequence[Change]:
         """What goes out as one batch, all or nothing; none when nothing had to change."""
 
+    @property
+    def more(self) -> bool:
+        """Whether these are the changes of a part: the command was too large for one batch, and is to be decided again
+        at once, on the state that this part left. A part leaves a state that is good in itself."""
+
 
 class Players(Protocol):
     """Who plays when nobody asks: seeded, and pure but for its own memory."""
@@ -55,9 +60,10 @@ class Engine(msgspec.Struct, frozen=True):
     """See the module docstring. Times are UTC nanoseconds.
 
     ``source`` is the CloudEvents source of all that it publishes; nobody else may use it. ``version`` names the
-    encoding of checkpoints. ``decide`` takes a command, now, and what makes a new UUID; it changes nothing. ``due``
-    gives the commands that time itself demands. ``read`` makes a command of the operator's JSON; it raises ValueError
-    (msgspec's errors are such). ``commands`` is the type that ``read`` takes, for documentation.
+    encoding of checkpoints; one of another version is not read, and the state is folded from what the log still has.
+    ``decide`` takes a command, now, and what makes a new UUID; it changes nothing. ``due`` gives the commands that time
+    itself demands. ``read`` makes a command of the operator's JSON; it raises ValueError (msgspec's errors are such).
+    ``commands`` is the type that ``read`` takes, for documentation.
     """
 
     source: str
@@ -79,5 +85,6 @@ class EnginePort(Protocol):
     async def command(self, command: Any) -> Any:
         """The decision (``Engine.decide``), once what it leads to is durable and in the state.
 
-        Raises LogError: nothing of it was done. EngineBusy: too many commands wait.
+        Raises LogError: nothing of it was done, or of one that goes in parts (``Decision.more``) not all: repeat it.
+        EngineBusy: too many commands wait.
         """

@@ -123,6 +123,52 @@ def test_the_crowd_leaves_other_tournaments_alone() -> None:
     assert all(msgspec.json.decode(change.data)["info"]["sport_event_id"] != 7001 for change in told)
 
 
+def new_games(floor: worlds.Floor, crowd: Crowd) -> list[exchange.Command]:
+    """What makes a game, once everything before it was done."""
+    while True:
+        commands = list(crowd.next(floor.state, floor.now))
+        if len(commands) > 1 and isinstance(commands[0], exchange.PutSportEvent):
+            return commands
+        for command in commands:
+            floor.accepted(command)
+
+
+def lines_by_market(floor: worlds.Floor) -> Counter[tuple[int, int]]:
+    return Counter((line.sport_event_id, line.market_id) for line in floor.state.lines.values())
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+@pytest.mark.parametrize("done", range(1, 7))
+def test_a_game_whose_making_was_broken_off_gets_its_markets(done: int, is_restarted: bool) -> None:
+    floor, crowd = worlds.Floor(), Crowd(random.Random(1), TIMES)
+    for command in new_games(floor, crowd)[:done]:
+        floor.accepted(command)
+    (event_id,) = floor.state.events
+    if is_restarted:
+        floor.state, crowd = worlds.rebuilt(floor.published), Crowd(random.Random(2), TIMES)
+    for _ in range(2):
+        for command in crowd.next(floor.state, floor.now):
+            floor.accepted(command)
+    lines = lines_by_market(floor)
+    assert {key[1]: count for key, count in lines.items() if key[0] == event_id} == {219: 2, 223: 2, 225: 2}
+    names = {line.name for line in floor.state.lines.values() if line.type == "moneyline"}
+    assert {team.name for team in floor.state.events[event_id].competitors} <= names
+
+
+def test_what_the_operator_takes_from_a_game_stays_away() -> None:
+    floor, crowd = worlds.Floor(), Crowd(random.Random(1), TIMES)
+    for command in new_games(floor, crowd):
+        floor.accepted(command)
+    (event_id,) = floor.state.events
+    crowd.next(floor.state, floor.now)
+    floor.accepted(exchange.Remove(event_id=event_id, market_id=223))
+    for _ in range(100):
+        floor.now += STEP_NS
+        for command in crowd.next(floor.state, floor.now):
+            floor.do(command)
+    assert (event_id, 223) not in floor.state.markets
+
+
 def test_who_ran_out_of_money_is_given_more() -> None:
     floor = worlds.Floor()
     crowd = Crowd(random.Random(1), TIMES)

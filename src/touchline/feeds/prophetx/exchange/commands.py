@@ -172,11 +172,13 @@ class Accepted(msgspec.Struct, frozen=True):
     """``changes`` go out as one batch, all or nothing (none when nothing had to change).
 
     ``wagers`` are those that the command placed or cancelled, in the order asked for, as they are afterwards.
+    ``more``: this is a part of it, and the same command does the next (``base.Decision``).
     """
 
     changes: tuple[Change, ...]
     wagers: tuple[payloads.WagerInfo, ...] = ()
     failures: tuple[Failure, ...] = ()
+    more: bool = False
 
 
 class Refused(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from touchline.feeds.base.engines import Refusal
 from touchline.feeds.prophetx.channels import PREFIX, data_bytes
@@ -29,9 +30,17 @@ from touchline.feeds.prophetx.exchange.commands import (
     Settle,
     Void,
 )
-from touchline.feeds.prophetx.exchange.draft import Draft
+from touchline.feeds.prophetx.exchange.draft import Draft, Part
 from touchline.feeds.prophetx.exchange.state import State
 from touchline.wire.pusher import MAX_DATA_BYTES
+
+MOST_CHANGES: Final = 80_000
+"""Of one batch; a log takes 100,000 events at once. Nothing comes near that while ``wagering.MOST_ALIVE`` is kept."""
+
+_IN_PARTS: Final = (Expire, PutSportEvent, Remove, Void)
+"""Commands that concern any number of wagers. A part ends between two lines, or two wagers of which nothing but the
+unmatched rest is withdrawn, and the last one says that the event has changed or is gone. After a break the same command
+does the rest."""
 
 
 def decide(state: State, command: Command, now: int, new_id: Callable[[], str]) -> Accepted | Refusal:
@@ -40,17 +49,22 @@ def decide(state: State, command: Command, now: int, new_id: Callable[[], str]) 
     ``now`` is UTC nanoseconds, ``new_id`` gives a new UUID per call. One command at a time: the next is decided on
     the folded state.
     """
-    draft = Draft(state, now)
+    draft = Draft(state, now, in_parts=isinstance(command, _IN_PARTS))
+    more = False
     try:
         ids, failures = _carry_out(draft, command, new_id)
     except Refused as refused:
         return refused.refusal
+    except Part:
+        ids, failures, more = [], [], True
     changes = draft.changes()
+    if len(changes) > MOST_CHANGES:
+        return Refusal(400, "invalid_param", f"{len(changes)} changes are too many at once; ask for less: line by line")
     for change in changes:
         # The hub would refuse the whole batch: no event of this protocol may be longer.
         if data_bytes(change.type.removeprefix(PREFIX), len(change.data)) > MAX_DATA_BYTES:
             return Refusal(400, "invalid_param", f"the {change.type.removeprefix(PREFIX)} is too long to be told")
-    return Accepted(changes, tuple(draft.updated(wager_id) for wager_id in ids), tuple(failures))
+    return Accepted(changes, tuple(draft.updated(wager_id) for wager_id in ids), tuple(failures), more)
 
 
 def _carry_out(draft: Draft, command: Command, new_id: Callable[[], str]) -> tuple[list[str], list[Failure]]:

@@ -27,7 +27,15 @@ STEP_NS: Final = 1000
 
 _OFFERED: Final = (payloads.TOURNAMENT, payloads.SPORT_EVENT, payloads.MARKET, payloads.MARKET_LINE)
 
+MOST_AT_ONCE: Final = 5_000
+"""Of the wagers and removals of one command that can be done in parts, so many go into one batch. OUR CHOICE."""
+
 _Make = Callable[[int], msgspec.Struct]
+
+
+class Part(Exception):
+    """Raised inside a decision that is done in parts, when it has enough for one batch. What it has is whole in itself;
+    the same command finds the rest."""
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -45,11 +53,12 @@ class _Update(msgspec.Struct):
 
 
 class Draft:
-    """What a decision has changed so far."""
+    """What a decision has changed so far. ``in_parts``: ``pause`` ends it when it is enough for one batch."""
 
-    def __init__(self, state: State, now: int) -> None:
+    def __init__(self, state: State, now: int, *, in_parts: bool = False) -> None:
         self.state = state
         self.now = now
+        self._in_parts = in_parts
         self.events: ChainMap[int, SportEvent] = ChainMap({}, state.events)
         self.markets: ChainMap[MarketKey, Market] = ChainMap({}, state.markets)
         self._lines: ChainMap[str, Line] = ChainMap({}, state.lines)
@@ -98,6 +107,14 @@ class Draft:
     def update(self, wager: Wager, update_type: str, *, gain: int = 0) -> None:
         """Replace a wager; ``gain`` is what its result adds to the account beside the stake that it held."""
         self._put(self.wager(wager.id), wager, "u", update_type, gain)
+
+    def pause(self) -> None:
+        """What was done so far is whole in itself: no wager has its result while one that it was matched with lacks it.
+
+        Raises Part when it is enough.
+        """
+        if self._in_parts and len(self._updates) + len(self._removals) >= MOST_AT_ONCE:
+            raise Part
 
     def _put(self, old: Wager | None, new: Wager, op: str, update_type: str, gain: int) -> None:
         self._updates.append(_Update(op, update_type, new))

@@ -57,6 +57,7 @@ MOST_RESTING: Final = 40
 """How many wagers of one maker rest on one game at most."""
 
 _SECOND_NS: Final = 1_000_000_000
+_PLANS: Final = ((219, "Moneyline", "moneyline"), (223, "Spread", "spread"), (225, "Total Points", "total"))
 _TEAMS: Final = ("Harbour", "Summit", "Meadow", "Quarry", "Orchard", "Lantern", "Foundry", "Glacier")
 _CHANCES: Final = [1 - ratio(odds)[0] / sum(ratio(odds)) for odds in reversed(LADDER)]
 """The probability at which each odds of the ladder are fair, least first."""
@@ -78,6 +79,8 @@ class Crowd:
         self._dice = dice
         self._times = times or Times()
         self._chances: dict[str, float] = {}
+        self._whole: set[int] = set()
+        """games that were seen with all that belongs to them: what the operator takes away from these stays away"""
         self._orders = 0
 
     def next(self, state: State, now: int) -> Sequence[Command]:
@@ -116,8 +119,9 @@ class Crowd:
         if state.next_expiry is not None and state.next_expiry <= now:
             return [Expire()]
         games = [event for event in state.events.values() if event.tournament_id == TOURNAMENT.id]
+        self._whole.intersection_update(game.event_id for game in games)
         for event in games:
-            due = self._progress(state, event, now)
+            due = self._progress(state, event, now) or self._unmade(state, event)
             if due:
                 return due
         if len(games) < self._times.games:
@@ -167,15 +171,31 @@ class Crowd:
                 Competitor(1000 + _TEAMS.index(away), away, away, away[:3].upper(), "US", "away"),
             ),
         )
-        commands: list[Command] = [PutSportEvent(event)]
+        return [PutSportEvent(event), *self._markets(event, [plan[0] for plan in _PLANS])]
+
+    def _unmade(self, state: State, event: SportEvent) -> Sequence[Command]:
+        """What a game lacks because the hub, or the log, failed while it was made."""
+        is_ours = len(event.competitors) == 2 and all(team.name in _TEAMS for team in event.competitors)
+        if event.event_id in self._whole or not is_ours or event.status not in ("not_started", "live"):
+            return ()
+        missing = [plan[0] for plan in _PLANS if not state.lines_of((event.event_id, plan[0]))]
+        if not missing:
+            self._whole.add(event.event_id)
+        return self._markets(event, missing)
+
+    def _markets(self, event: SportEvent, market_ids: Sequence[int]) -> list[Command]:
+        commands: list[Command] = []
+        event_id, (home, away) = event.event_id, (competitor.name for competitor in event.competitors)
         points = Decimal(self._dice.randint(-20, 20)) / 2
         total = Decimal(self._dice.randint(380, 460)) / 2
-        plans = (
-            (219, "Moneyline", "moneyline", (home, Decimal(0)), (away, Decimal(0))),
-            (223, "Spread", "spread", (home, points), (away, -points)),
-            (225, "Total Points", "total", ("Over", total), ("Under", total)),
-        )
-        for market_id, market_name, kind, *sides in plans:
+        sides_of = {
+            "moneyline": ((home, Decimal(0)), (away, Decimal(0))),
+            "spread": ((home, points), (away, -points)),
+            "total": (("Over", total), ("Under", total)),
+        }
+        for market_id, market_name, kind in _PLANS:
+            if market_id not in market_ids:
+                continue
             commands.append(PutMarket(Market(market_id, event_id, market_name, description=market_name)))
             first, second = (
                 Line(
@@ -188,7 +208,7 @@ class Crowd:
                     type=kind,
                     name=side,
                 )
-                for index, (side, points_of) in enumerate(sides)
+                for index, (side, points_of) in enumerate(sides_of[kind])
             )
             commands.append(PutLine((first, second)))
         return commands

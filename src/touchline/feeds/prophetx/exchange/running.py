@@ -79,11 +79,12 @@ def put_event(draft: Draft, asked: PutSportEvent) -> None:
     before = draft.state.events.get(event.event_id)
     if before is not None and before.tournament_id != event.tournament_id:
         raise Refused(400, "invalid_param", "an event stays in its tournament")
-    draft.put_event(event)
     if before is not None and before.status != event.status:
         for wager in _alive(draft, _lines(draft, event.event_id)):
             if wager.is_resting:
+                draft.pause()
                 draft.update(withdrawn(wager, "wiped"), "status")
+    draft.put_event(event)
 
 
 def put_market(draft: Draft, asked: PutMarket) -> None:
@@ -128,8 +129,12 @@ def put_line(draft: Draft, asked: PutLine) -> None:
 def void(draft: Draft, asked: Void) -> None:
     """Void the open wagers of a line or a market: what was matched goes back to both sides."""
     lines = _asked_lines(draft, asked.line_id, asked.event_id, asked.market_id)
-    if not _void(draft, lines):
+    voided = [pair for pair in _pairs(draft, lines) if _alive(draft, pair)]
+    if not voided:
         raise Refused(404, "no_cancellable_wagers", "there are no open wagers")
+    for pair in voided:
+        draft.pause()
+        _void(draft, pair)
 
 
 def settle(draft: Draft, asked: Settle) -> None:
@@ -170,6 +175,7 @@ def remove(draft: Draft, asked: Remove) -> None:
         if tournament is None:
             raise Refused(404, "data_not_found", "there is no tournament of this id")
         for event in [one for one in state.events.values() if one.tournament_id == asked.tournament_id]:
+            draft.pause()
             _remove_event(draft, event)
         draft.remove_tournament(tournament)
     elif asked.event_id is not None and asked.market_id is None and asked.line_id is None:
@@ -186,22 +192,31 @@ def remove(draft: Draft, asked: Remove) -> None:
 
 def _remove_event(draft: Draft, event: SportEvent) -> None:
     for market in [one for one in draft.state.markets.values() if one.sport_event_id == event.event_id]:
+        draft.pause()
         _remove_lines(draft, draft.state.lines_of((event.event_id, market.id)))
         draft.remove_market(market)
     draft.remove_event(event)
 
 
 def _remove_lines(draft: Draft, lines: list[Line]) -> None:
-    _void(draft, lines)
+    for pair in _pairs(draft, lines):
+        draft.pause()
+        _void(draft, pair)
+        for line in pair:
+            draft.remove_line(line)
+
+
+def _pairs(draft: Draft, lines: Iterable[Line]) -> list[list[Line]]:
+    """The lines by twos, the sides of a two-way line together: what is matched stands on both."""
+    pairs: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
-        draft.remove_line(line)
+        pairs.setdefault(draft.state.twins.get(line.line_id, (line.line_id,)), []).append(line)
+    return list(pairs.values())
 
 
-def _void(draft: Draft, lines: Iterable[Line]) -> int:
-    wagers = _alive(draft, lines)
-    for wager in wagers:
+def _void(draft: Draft, lines: Iterable[Line]) -> None:
+    for wager in _alive(draft, lines):
         draft.update(ended(wager, "void", "no_result"), "status")
-    return len(wagers)
 
 
 def _alive(draft: Draft, lines: Iterable[Line]) -> list[Wager]:

@@ -28,6 +28,8 @@ MAXIMUM_STAKE_CENTS: Final = 100_000_000 * 100
 """Sheet 2.4: at most 100,000,000."""
 MOST_OPEN: Final = 1_000
 """OUR CHOICE: open wagers of one partner; it bounds memory, and how many changes one command can lead to."""
+MOST_ALIVE: Final = 20_000
+"""OUR CHOICE: open wagers on one two-way line, of all partners: settling it is one batch, which must find its place."""
 LIMIT_MANY: Final = 20
 """Wagers in one place or cancel request (sheet 2.4)."""
 
@@ -56,6 +58,9 @@ def place(draft: Draft, partner: str, order: Order, granted: frozenset[str] | No
     if order.wager_strategy not in ("", FILL_OR_KILL):
         raise Refused(400, "invalid_param", f"wager_strategy must be {FILL_OR_KILL} or absent")
     line = _bettable(draft, order.line_id, granted)
+    alive = draft.state.alive
+    if sum(len(alive.get(side, ())) for side in draft.state.twins[line.line_id]) >= MOST_ALIVE:
+        raise Refused(400, "wager_limit_exceeded", f"a line has at most {MOST_ALIVE} open wagers")
     odds = _odds(order.odds)
     stake = _stake(order.stake, odds)
     if stake > account.balance:
@@ -214,4 +219,5 @@ def expire(draft: Draft) -> None:
     for wager_id, due in list(draft.state.expiring.items()):
         wager = draft.wager(wager_id)
         if wager is not None and due <= draft.now:
+            draft.pause()
             draft.update(withdrawn(wager, "canceled"), "status")
