@@ -304,3 +304,15 @@ def test_every_query_is_used_and_known() -> None:
 def test_steps_add_up(rows: int) -> None:
     assert sum(queries.steps(rows)) == rows
     assert len(queries.steps(rows)) <= 8 + rows // 128
+
+
+async def test_what_was_accepted_in_the_turn_of_the_close_is_written(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "data", FakeClock())
+    await log.start()
+    appending = asyncio.create_task(log.append(events(0, 3)))
+    await asyncio.sleep(0)
+    await log.close()
+    assert (await appending).accepted == 3
+    await log.start()
+    assert ids(await read_all(log)) == ids([Record(0, 0, 0, one) for one in events(0, 3)])
+    await log.close()

@@ -6,7 +6,7 @@ the event lane. Nothing is rewritten except where a type declares ``normalise``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -28,8 +28,11 @@ class Intake:
             for feed in feeds.values()
             if feed.sandbox is not None and feed.sandbox.engine is not None
         }
-        self._kinds: dict[str, tuple[EventType, msgspec.json.Decoder[Any]]] = {
-            kind.name: (kind, msgspec.json.Decoder(kind.data)) for feed in feeds.values() for kind in feed.types
+        self._kinds: dict[str, tuple[str, EventType, Callable[[bytes], Any]]] = {
+            kind.name: (name, kind, msgspec.json.Decoder(kind.data).decode)
+            for name, feed in feeds.items()
+            if name != HUB_FEED
+            for kind in feed.types
         }
 
     def event(self, envelope: Envelope, received_at: int, *, from_within: bool = False) -> Event | Problem:
@@ -40,33 +43,13 @@ class Intake:
         """
         if not from_within and envelope.source in self._own_sources:
             return ("source", "events of this source are made by the hub's own sandbox alone")
-        feed, dot, rest = envelope.type.partition(".")
-        if feed not in self._feeds or not dot or not rest:
-            names = ", ".join(name for name in self._feeds if name != HUB_FEED)
-            return ("type", f"{envelope.type[:64]!r} names no feed; a type is <feed>.<event>, feeds are {names}")
-        if feed == HUB_FEED:
-            return ("type", "events of the hub are made by the hub alone")
-        occurred_at = received_at if envelope.occurred_at is None else envelope.occurred_at
         found = self._kinds.get(envelope.type)
         if found is None:
-            event = Event(
-                feed,
-                envelope.type,
-                envelope.subject,
-                envelope.source,
-                envelope.id,
-                envelope.data,
-                occurred_at,
-                received_at,
-                envelope.time,
-                extensions=envelope.extensions,
-            )
-            check = self._feeds[feed].check_unknown
-            return (check(event) if check else None) or event
-        kind, decoder = found
+            return self._of_unknown_type(envelope, received_at)
+        feed, kind, decode = found
         data = envelope.data
         try:
-            decoded = decoder.decode(data)
+            decoded = decode(data)
             if kind.normalise is not None:
                 data = kind.normalise(data)
         except RecursionError:
@@ -82,7 +65,7 @@ class Intake:
             envelope.source,
             envelope.id,
             data,
-            occurred_at,
+            received_at if envelope.occurred_at is None else envelope.occurred_at,
             received_at,
             envelope.time,
             kind.lane,
@@ -91,6 +74,28 @@ class Intake:
             envelope.extensions,
         )
         return (kind.check(event, decoded) if kind.check else None) or event
+
+    def _of_unknown_type(self, envelope: Envelope, received_at: int) -> Event | Problem:
+        feed, dot, rest = envelope.type.partition(".")
+        if feed not in self._feeds or not dot or not rest:
+            names = ", ".join(name for name in self._feeds if name != HUB_FEED)
+            return ("type", f"{envelope.type[:64]!r} names no feed; a type is <feed>.<event>, feeds are {names}")
+        if feed == HUB_FEED:
+            return ("type", "events of the hub are made by the hub alone")
+        event = Event(
+            feed,
+            envelope.type,
+            envelope.subject,
+            envelope.source,
+            envelope.id,
+            envelope.data,
+            received_at if envelope.occurred_at is None else envelope.occurred_at,
+            received_at,
+            envelope.time,
+            extensions=envelope.extensions,
+        )
+        check = self._feeds[feed].check_unknown
+        return (check(event) if check else None) or event
 
 
 def _located(message: str) -> Problem:

@@ -8,17 +8,19 @@ Upgraded connections go to ``websocket.WebSocketConnection``; everything else to
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from touchline.server.requests import request_from_scope
 from touchline.server.sessions import Sessions
 from touchline.server.sockets import untaken_bytes
 from touchline.server.websocket import WebSocketConnection
+from touchline.wire.http import Pairs
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 _BLANKS: Final = (b" ", b"\t")
@@ -28,42 +30,6 @@ _REFUSALS: Final = {
     431: b"Request Header Fields Too Large",
     503: b"Service Unavailable",
 }
-
-
-class _Joining:
-    """The transport of one answer: with ``begin`` its head waits for the body, and both leave in one write.
-
-    uvicorn writes them one by one, which costs a system call, a packet and a wake-up of the client more. Only for an
-    application that has the whole answer: nothing else takes what waits here with it.
-    """
-
-    __slots__ = ("_head", "_is_waiting", "_transport")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-        self._is_waiting = False
-
-    def begin(self) -> None:
-        """What is written next is a head."""
-        self._is_waiting = True
-
-    def write(self, data: bytes) -> None:
-        """Keep a head, write everything else behind it."""
-        if self._is_waiting:
-            self._is_waiting = False
-            self._head = data
-        else:
-            head, self._head = self._head, b""
-            self._transport.write(head + data if head else data)
-
-    def is_closing(self) -> bool:
-        """As the transport says."""
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        """Close the transport."""
-        self._transport.close()
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -87,13 +53,16 @@ class HttpConnection(HttpToolsProtocol):
         if not self.sessions.admit(len(self.connections)):
             self._refuse(503, "too many connections, come back later", retry=True)
             return
-        self._await_head()
+        self._watch_head()
 
     def _await_head(self) -> None:
-        self._stop_timer()
         self._head_bytes = 0
         self._head_done = False
-        self._head_timer = self.loop.call_later(self.sessions.settings.header_seconds, self._head_late)
+
+    def _watch_head(self) -> None:
+        """A head that did not come whole has a deadline; most need none."""
+        if not self._head_done and self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.sessions.settings.header_seconds, self._head_late)
 
     def _head_late(self) -> None:
         if not self._head_done and not self.transport.is_closing():
@@ -137,6 +106,7 @@ class HttpConnection(HttpToolsProtocol):
                 self._refuse(400, "not a valid HTTP/1.1 request")
                 return
         self._await_body()
+        self._watch_head()
         if not self._head_done and awaited and self._heads_begun < 2:  # else much of it was another request's
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -172,9 +142,11 @@ class HttpConnection(HttpToolsProtocol):
         """A new request: its head is due."""
         super().on_message_begin()
         self._heads_begun += 1
+        state = self.scope["state"]
+        state["answer"] = self.answer
         # For answers that go on and on.
-        self.scope["state"]["abort"] = self.transport.abort
-        self.scope["state"]["untaken"] = partial(untaken_bytes, self.transport)
+        state["abort"] = self.transport.abort
+        state["untaken"] = partial(untaken_bytes, self.transport)
         if self._head_done:
             self._await_head()
 
@@ -183,11 +155,13 @@ class HttpConnection(HttpToolsProtocol):
         self._head_done = True
         self._body_due = True
         self._stop_timer()
-        # The parser leaves blanks behind a value; they are no part of it (RFC 9110, 5.5).
-        if any(value[-1:] in _BLANKS for _, value in self.headers):
-            self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
-        hosts = sum(1 for name, _ in self.headers if name == b"host")
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        hosts, size = 0, len(self.url)
+        for index, (name, value) in enumerate(self.headers):
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+            if value[-1:] in _BLANKS:  # the parser leaves them there; they are no part of it (RFC 9110, 5.5)
+                self.headers[index] = (name, value.rstrip(b" \t"))
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._problem = "a request has exactly one Host header"
         elif size > MAX_HEAD_BYTES:
@@ -200,10 +174,35 @@ class HttpConnection(HttpToolsProtocol):
                 self.app = app
             return
         super().on_headers_complete()
-        if not self._should_upgrade():
-            joining = _Joining(self.transport)
-            self.scope["state"]["join"] = joining.begin
-            self.cycle.transport = joining  # type: ignore[assignment]
+
+    def answer(self, scope: Mapping[str, Any], status: int, headers: Pairs, body: bytes) -> bool:
+        """Give the request of that scope its whole answer, head and body in one write.
+
+        uvicorn's ``send`` takes them one by one, which costs a system call, a packet and a wake-up of the client more,
+        and looks at each header as if anybody could have made it. False: this answer is for ``send``, since it has to
+        wait for others, or a header of it needs a closer look.
+        """
+        cycle = self.cycle
+        if cycle.scope is not scope or cycle.disconnected or cycle.response_started or self.flow.write_paused:
+            return False
+        head = [STATUS_LINE[status]]
+        for known, value in self.server_state.default_headers:
+            head += (known, b": ", value, b"\r\n")
+        for name, text in headers:
+            if name == "connection" or not (text.isascii() and text.isprintable()):
+                return False
+            head.append(f"{name}: {text}\r\n".encode())
+        head.append(b"content-length: %d\r\n" % len(body))
+        head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        head.append(body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write(b"".join(head))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def pause_writing(self) -> None:
         """The client does not take its answer as quickly as it is made: it has to make progress."""

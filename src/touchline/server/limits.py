@@ -39,11 +39,12 @@ class LoginLimits:
 
     def blocked(self, address: str, name: str) -> float | None:
         """Seconds to wait, or None when a try is allowed."""
+        keys = [key for key in self._keys(address, name) if key in self._buckets]
+        if not keys:  # nearly always: nobody failed
+            return None
         now = self._clock.monotonic()
         waits = [
-            (1.0 - level) * _MINUTE / self._sizes[key[0]]
-            for key in self._keys(address, name)
-            if (level := self._level(key, now)) < 1.0
+            (1.0 - level) * _MINUTE / self._sizes[key[0]] for key in keys if (level := self._level(key, now)) < 1.0
         ]
         if not waits:
             return None

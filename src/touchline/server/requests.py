@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from touchline.server.config import Network
-from touchline.wire.http import HttpRequest
+from touchline.wire.http import HttpRequest, first
 
 
 def _trusted(address: str, proxies: Sequence[Network]) -> bool:
@@ -31,12 +31,11 @@ def request_from_scope(
     path_params: Mapping[str, str] | None = None,
 ) -> HttpRequest:
     """The request of an ASGI scope. Bytes outside ASCII in headers are read as Latin-1, as HTTP has them."""
-    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
     client = scope.get("client")
     address = client[0] if client else ""
     scheme = str(scope.get("scheme", "http"))
-    received_host = next((value for name, value in headers if name == "host"), "")
-    hosts = [received_host]
+    hosts = [first(headers, "host") or ""]
     if proxies and _trusted(address, proxies):
         forwarded: dict[str, list[str]] = {}
         for name, value in headers:
@@ -52,9 +51,9 @@ def request_from_scope(
     if public_host:
         hosts.append(public_host)
     raw_path = scope.get("raw_path") or b""
-    query = parse_qsl(
-        scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace"
-    )
+    query: list[tuple[str, str]] = []
+    if raw_query := scope.get("query_string"):
+        query = parse_qsl(raw_query.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")
     return HttpRequest(
         method=scope["method"],
         path=scope["path"],
@@ -63,7 +62,7 @@ def request_from_scope(
         headers=headers,
         body=body,
         scheme=scheme,
-        hosts=tuple(dict.fromkeys(host for host in hosts if host)),
+        hosts=tuple(dict.fromkeys(filter(None, hosts))),
         address=address,
         path_params=path_params or {},
     )

@@ -38,15 +38,18 @@ class Streams:
     def apply(self, records: Sequence[Record]) -> None:
         """What was appended."""
         self._applied += 1
+        infos = self._infos
         for record in records:
-            if record.event.lane is not Lane.EVENT:
+            event = record.event
+            if event.lane is not Lane.EVENT:
                 continue
             self.newest = record.offset
-            info = self._infos.get(record.stream)
+            if not infos:
+                continue
+            stream = (event.feed, event.subject)
+            info = infos.get(stream)
             if info is not None and record.seq > info.last_seq:
-                self._infos[record.stream] = msgspec.structs.replace(
-                    info, last_seq=record.seq, last_offset=record.offset
-                )
+                infos[stream] = msgspec.structs.replace(info, last_seq=record.seq, last_offset=record.offset)
 
     def _forget_removed(self) -> None:
         if self._floor != self._log.floor:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote
 
 import msgspec
 
-from touchline.model import ExtensionValue, Position, Record
+from touchline.model import NO_EXTENSIONS, ExtensionValue, Position, Record
 from touchline.wire import position as position_token
 from touchline.wire import rfc3339
 
@@ -35,6 +36,10 @@ _NAMED: Final = frozenset(
     {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"}
 )
 _MAX_TEXT: Final = {"id": 512, "source": 2048, "type": 256, "subject": 1024, "time": 64}
+_MAX_EXTENSION: Final = 4096
+_EARLIEST: Final = -(2**63)
+_LATEST: Final = 2**63 - 1
+_SOURCES_KEPT: Final = 4096
 _JSON_CONTENT: Final = re.compile(
     r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?\Z|text/json\s*(?:;.*)?\Z", re.IGNORECASE | re.DOTALL
 )
@@ -54,66 +59,96 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     time: str | None = None
     occurred_at: int | None = None
-    extensions: Mapping[str, ExtensionValue] = {}
+    extensions: Mapping[str, ExtensionValue] = NO_EXTENSIONS
 
 
-class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The attributes of nearly every event: decoded in one go; whatever does not fit takes the careful way.
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class _Open(msgspec.Struct, gc=False):
+    """The attributes of nearly every event, decoded in one go; whatever does not fit takes the careful way.
 
     Those that the hub adds are here too: with them events come to everybody who reads a hub.
     """
 
-    specversion: str
-    id: str
-    source: str
-    type: str
-    subject: str
+    specversion: Literal["1.0"]
+    id: _Name
+    source: _Name
+    type: _Name
+    subject: _Name
     data: msgspec.Raw
     time: str | None = None
-    datacontenttype: str | None = None
+    datacontenttype: Literal["application/json"] | None = None
     position: str | None = None
     lane: str | None = None
     appendedat: str | None = None
     seq: int | None = None
 
 
+class _Plain(_Open, forbid_unknown_fields=True, gc=False):
+    """An event without extensions."""
+
+
 _plain: Final = msgspec.json.Decoder(_Plain).decode
+_open: Final = msgspec.json.Decoder(_Open).decode
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _value: Final = msgspec.json.Decoder().decode
 _text: Final = msgspec.json.Encoder().encode
-_plain_text: Final = re.compile(r"[!-~]{1,200}\Z").match
-_plain_source: Final = re.compile(r"[!#-;=?-\[\]_a-z~]{1,200}\Z").match
+_PLAIN_SOURCE: Final = re.compile(r"[!#-;=?-\[\]_a-z~]+\Z")
+_EVERY_EVENT: Final = frozenset(_Open.__struct_fields__)
 
 
 def decode(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
     """One event in JSON event format (valid UTF-8 assumed); else what is wrong."""
+    extensions: Mapping[str, ExtensionValue] | None = NO_EXTENSIONS
+    occurred_at = None
     try:
-        plain = _plain(body)
-    except (msgspec.MsgspecError, RecursionError):
+        try:
+            plain: _Open = _plain(body)
+        except msgspec.ValidationError:
+            plain = _open(body)
+            extensions = _plain_extensions(_members(body))
+        time = plain.time
+        if time is not None:
+            occurred_at = rfc3339.parse(time)
+    except (ValueError, RecursionError):
         return _decode_carefully(body)
+    names = plain.id + plain.type + plain.subject
     if (
-        plain.specversion != "1.0"
-        or _plain_text(plain.id) is None
-        or _plain_text(plain.type) is None
-        or _plain_text(plain.subject) is None
-        or _plain_source(plain.source) is None
-        or not (plain.datacontenttype is None or plain.datacontenttype == "application/json")
+        not (names.isascii() and names.isprintable() and _is_plain_source(plain.source))
+        or extensions is None
+        or not (occurred_at is None or _EARLIEST <= occurred_at <= _LATEST)
     ):
         return _decode_carefully(body)
-    occurred_at = None
-    if plain.time is not None:
-        try:
-            occurred_at = _nanoseconds(plain.time)
-        except ValueError:
-            return _decode_carefully(body)
-    return Envelope(plain.id, plain.source, plain.type, plain.subject, bytes(plain.data), plain.time, occurred_at)
+    return Envelope(plain.id, plain.source, plain.type, plain.subject, bytes(plain.data), time, occurred_at, extensions)
+
+
+@lru_cache(_SOURCES_KEPT)
+def _is_plain_source(source: str) -> bool:
+    """Few sources publish many events."""
+    return _PLAIN_SOURCE.match(source) is not None
+
+
+def _plain_extensions(members: Mapping[str, msgspec.Raw]) -> dict[str, ExtensionValue] | None:
+    """The attributes beside those of every event; None: one of them needs a closer look."""
+    found: dict[str, ExtensionValue] = {}
+    for name, raw in members.items():
+        if name in _EVERY_EVENT:
+            continue
+        if name == "data_base64" or not _ATTRIBUTE.match(name):
+            return None
+        value = _value(raw)
+        if not (type(value) is str and len(value) <= _MAX_EXTENSION and value.isascii() and value.isprintable()):
+            return None
+        found[name] = value
+    return found
 
 
 def _nanoseconds(time: str) -> int:
     """UTC nanoseconds of a date-time. Raises ValueError, also when they do not fit into 64 bits."""
     value = rfc3339.parse(time)
-    if not -(2**63) <= value < 2**63:
+    if not _EARLIEST <= value <= _LATEST:
         raise ValueError("is not between the years 1678 and 2262")
     return value
 
@@ -184,7 +219,7 @@ def from_attributes(attributes: Mapping[str, Any], data: bytes) -> Envelope | li
         if not _ATTRIBUTE.match(name):
             problems.append((name[:64], "an attribute name has lower-case letters and digits only"))
         elif isinstance(value, str):
-            if _CONTROL.search(value) or len(value) > 4096:
+            if _CONTROL.search(value) or len(value) > _MAX_EXTENSION:
                 problems.append((name, "holds a control character or is longer than 4096 characters"))
             extensions[name] = value
         elif isinstance(value, bool) or (isinstance(value, int) and -(2**31) <= value < 2**31):

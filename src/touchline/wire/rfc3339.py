@@ -12,6 +12,8 @@ _PATTERN: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
+_UNITS: Final[dict[int, int]] = {len("2026-01-31T18:00:00.Z") + digits: 10 ** (9 - digits) for digits in range(1, 10)}
+"""What the last digit stands for in nanoseconds, by the length of a date-time in UTC with a fraction."""
 
 
 def parse(text: str) -> int:
@@ -21,10 +23,9 @@ def parse(text: str) -> int:
         ValueError: the text is no RFC 3339 date-time, has no zone, or names a day that does not exist.
     """
     # Nearly every time is in UTC with a few digits, and many fall into the same second.
-    if text[-1:] == "Z" and text[19:20] == "." and 21 < len(text) < 31 and text.isascii():
-        fraction = text[20:-1]
-        if fraction.isdecimal():
-            return _whole_second(text[:19]) + int(fraction.ljust(9, "0"))
+    unit = _UNITS.get(len(text))
+    if unit and text[19] == "." and text[-1] == "Z" and (fraction := text[20:-1]).isdecimal() and text.isascii():
+        return _whole_second(text[:19]) + int(fraction) * unit
     return _parse(text)
 
 
@@ -53,9 +54,12 @@ def _parse(text: str) -> int:
 def encode(nanoseconds: int) -> str:
     """RFC 3339 in UTC, with as many groups of three fraction digits as the value needs (at least three)."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    fraction = f"{rest:09d}"
-    while len(fraction) > 3 and fraction.endswith("000"):
-        fraction = fraction[:-3]
+    if rest % 1_000_000 == 0:
+        fraction = f"{rest // 1_000_000:03d}"
+    elif rest % 1_000 == 0:
+        fraction = f"{rest // 1_000:06d}"
+    else:
+        fraction = f"{rest:09d}"
     return f"{_second_text(seconds)}.{fraction}Z"
 
 

@@ -16,7 +16,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, Literal
 
 from touchline.errors import LocalProtocolError, RemoteProtocolError
-from touchline.wire.hmac import HmacSha256
+from touchline.wire.hmac import KEYS_KEPT, HmacSha256
 from touchline.wire.http import Pairs
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ _PUBLIC: Final = "whpk_"
 _KEY_BYTES: Final = 32
 _SEED_AND_PUBLIC_BYTES: Final = 64
 
-_KEYS_KEPT: Final = 16_384
-"""Decoded keys of each kind that are kept: more than endpoints with two secrets each on one hub."""
 _MAX_SIGNATURES: Final = 20
 """Looked at in one message; a public-key check costs 0.1 ms, and whoever sends chooses how many there are."""
 _MAX_ID: Final = 256
@@ -116,8 +114,10 @@ def verify(
         raise RemoteProtocolError(f"{TIMESTAMP} is not a number of seconds")
     content = f"{message_id}.{stamp}.".encode() + body
     presented = signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]
-    # Every secret is tried, so that the time taken does not tell which one fits.
-    if True not in [_signed_by(secret, content, presented) for secret in secrets]:
+    good = False
+    for secret in secrets:  # every one is tried, so that the time taken does not tell which one fits
+        good |= _signed_by(secret, content, presented)
+    if not good:
         raise RemoteProtocolError("no signature of the message is by a secret that is known here")
     if tolerance_seconds is not None and abs(age := now_seconds - int(stamp)) > tolerance_seconds:
         side = "old" if age > 0 else "in the future"
@@ -135,9 +135,11 @@ def _signed_by(secret: str, content: bytes, presented: Sequence[str]) -> bool:
     if secret.startswith((_PUBLIC, _PRIVATE)):
         key = _public(secret)
         return True in [_is_ed25519(key, content, text[4:]) for text in presented if text[:4] == "v1a,"]
-    expected = binascii.b2a_base64(_shared(secret).digest(content), newline=False)
-    given = [text[3:].encode("utf-8", "surrogatepass") for text in presented if text[:3] == "v1,"]
-    return True in [compare_digest(expected, one) for one in given]
+    expected = b"v1," + binascii.b2a_base64(_shared(secret).digest(content), newline=False)
+    good = False
+    for text in presented:
+        good |= compare_digest(expected, text.encode("utf-8", "surrogatepass"))
+    return good
 
 
 def _is_ed25519(key: Ed25519PublicKey, content: bytes, text: str) -> bool:
@@ -172,7 +174,7 @@ def _base64(data: bytes) -> str:
     return binascii.b2a_base64(data, newline=False).decode()
 
 
-@lru_cache(_KEYS_KEPT)
+@lru_cache(KEYS_KEPT)
 def _shared(secret: str) -> HmacSha256:
     text = secret.removeprefix(_HMAC)
     key = _decoded(text + "=" * (-len(text) % 4))  # some senders leave the padding away
@@ -181,7 +183,7 @@ def _shared(secret: str) -> HmacSha256:
     return HmacSha256(key)
 
 
-@lru_cache(_KEYS_KEPT)
+@lru_cache(KEYS_KEPT)
 def _private(secret: str) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -194,7 +196,7 @@ def _private(secret: str) -> Ed25519PrivateKey:
     return key
 
 
-@lru_cache(_KEYS_KEPT)
+@lru_cache(KEYS_KEPT)
 def _public(secret: str) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

@@ -43,6 +43,24 @@ events = st.fixed_dictionaries(
         "datacontenttype": st.sampled_from(["application/json", "text/plain", None]),
     },
 )
+attributes = st.dictionaries(
+    st.one_of(
+        st.sampled_from(
+            ["op", "partner", "b", "A", "a-b", "a" * 65, "dataschema", "data_base64", "position", "lane", "seq"]
+        ),
+        st.text(max_size=4),
+    ),
+    st.one_of(
+        texts,
+        st.just("x" * 5000),
+        st.booleans(),
+        st.none(),
+        st.integers(-(2**40), 2**40),
+        st.floats(allow_nan=False),
+        st.just([1]),
+    ),
+    max_size=4,
+)
 complete = {"specversion": "1.0", "id": "i", "source": "/s", "type": "f.t", "subject": "s", "data": {}}
 
 
@@ -56,6 +74,12 @@ def test_both_ways_agree_on_one_odd_attribute(name: str, value: str) -> None:
     _agree(complete | {name: value})
 
 
+@given(attributes)
+def test_both_ways_agree_on_extensions_and_on_what_a_hub_adds(attributes: dict[str, Any]) -> None:
+    _agree(attributes | complete)
+    _agree(complete | attributes)
+
+
 @given(times)
 def test_both_ways_agree_on_times(time: str | None) -> None:
     _agree(complete | {"time": time})
@@ -65,8 +89,19 @@ def _agree(event: dict[str, Any]) -> None:
     body = json.dumps(event).encode("utf-8", "surrogatepass")
     quick, careful = cloudevents.decode(body), cloudevents._decode_carefully(body)
     assert isinstance(quick, Envelope) == isinstance(careful, Envelope)
-    if isinstance(quick, Envelope):
-        assert quick == careful
+    assert quick == careful
+    if isinstance(quick, Envelope) and isinstance(careful, Envelope):
+        assert list(quick.extensions.items()) == list(careful.extensions.items())
+
+
+def test_usual_events_take_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careful(body: bytes) -> Envelope:
+        raise AssertionError(f"{body!r} was looked at closely")
+
+    monkeypatch.setattr(cloudevents, "_decode_carefully", careful)
+    added = {"position": "e-1", "lane": "event", "appendedat": "2026-11-20T19:00:00.000Z", "seq": 1}
+    for more in ({}, {"time": "2026-11-20T19:00:00.123Z"}, {"op": "c", "partner": "p1"}, added):
+        assert isinstance(cloudevents.decode(json.dumps(complete | more).encode()), Envelope)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -91,6 +92,32 @@ def test_it_agrees_with_the_standard_library(nanoseconds: int, minutes: int) -> 
     except OverflowError:
         return
     assert rfc3339.parse(text) == seconds * SECOND
+
+
+@given(
+    st.from_regex(
+        r"20[0-9]{2}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{1,10}[Zz]", fullmatch=True
+    )
+)
+def test_the_quick_way_agrees_with_the_careful_one(text: str) -> None:
+    _agree(text)
+
+
+@pytest.mark.parametrize(
+    "fraction", ["", "5", "000000001", "0000000019", "1_0", "+1", " 1", "1 ", "\u0663", "\u00b2", "1Z"]
+)
+def test_the_quick_way_takes_digits_alone(fraction: str) -> None:
+    _agree(f"2026-01-31T18:00:00.{fraction}Z")
+
+
+def _agree(text: str) -> None:
+    try:
+        careful = rfc3339._parse(text)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            rfc3339.parse(text)
+    else:
+        assert rfc3339.parse(text) == careful
 
 
 @given(st.text(alphabet="0123456789-:TtZz+. ", max_size=40))

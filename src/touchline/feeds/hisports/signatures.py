@@ -5,14 +5,14 @@ Over raw bytes and in constant time. Texts of refusals hold nothing of secrets, 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Sequence
+from hmac import compare_digest
 from typing import Final
 
 from touchline.errors import LocalProtocolError, RemoteProtocolError
 from touchline.feeds.base import Instant, Trust
 from touchline.wire import standard_webhooks
+from touchline.wire.hmac import for_secret
 from touchline.wire.http import Pairs, every
 
 OPTION: Final = "signature"
@@ -40,7 +40,7 @@ def sign(scheme: str, secrets: Sequence[str], message_id: str, now: Instant, bod
     if scheme == HMAC:
         if not secrets:
             raise LocalProtocolError("a message cannot be signed without a secret")
-        return ((SIGNATURE, _LABEL + hmac.digest(secrets[0].encode(), body, hashlib.sha256).hex()),)
+        return ((SIGNATURE, _LABEL + for_secret(secrets[0]).digest(body).hex()),)
     if scheme in (STANDARD, ED25519):
         return standard_webhooks.sign(secrets, message_id, now.wall_ns // _NS, body)
     return ()
@@ -69,10 +69,11 @@ def _check_hmac(signed: Sequence[str], body: bytes, secrets: Sequence[str]) -> N
             f"the header {SIGNATURE} is {fault}; a secret is set here, so messages must be signed"
         )
     presented = signed[0].strip().encode("utf-8", "surrogatepass")
-    keys = [secret.encode("utf-8", "surrogatepass") for secret in secrets if not secret.startswith(_KEY_PAIR_HALVES)]
-    expected = [(_LABEL + hmac.digest(key, body, hashlib.sha256).hex()).encode() for key in keys]
-    # Every secret is tried, so that the time taken does not tell which one fits.
-    if True not in [hmac.compare_digest(presented, one) for one in expected]:
+    good = False
+    for secret in secrets:  # every one is tried, so that the time taken does not tell which one fits
+        if not secret.startswith(_KEY_PAIR_HALVES):
+            good |= compare_digest(presented, (_LABEL + for_secret(secret).digest(body).hex()).encode())
+    if not good:
         raise RemoteProtocolError(f"{SIGNATURE} is by no secret that is known here")
 
 

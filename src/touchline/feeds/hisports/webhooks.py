@@ -217,7 +217,7 @@ class HisportsWebhooks:
         if len(subject) > _MAX_SUBJECT or not subject.isprintable():
             raise RemoteProtocolError("game.id is too long or holds a control character")
         del members[_TYPE]
-        data = b"{%b}" % b",".join(b"%b:%b" % (_text(name), value) for name, value in members.items())
+        data = _text(members)
         event_id = message_id or f"{subject}-{now.wall_ns}"
         kind = PREFIX + message.type
         event = Event(FEED_NAME, kind, subject, _SOURCE, event_id, data, now.wall_ns, now.wall_ns)

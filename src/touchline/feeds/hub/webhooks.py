@@ -165,10 +165,13 @@ class HubWebhooks:
 
     def receive(self, headers: Pairs, body: bytes, trust: Trust, now: Instant) -> Received:
         """One CloudEvent, or a batch of them. Raises RemoteProtocolError."""
-        message_id = first(headers, standard_webhooks.ID)
         if trust.secrets:
             seconds = now.wall_ns / 1e9
-            message_id = standard_webhooks.verify(headers, body, trust.secrets, seconds, trust.tolerance_seconds)
+            message_id: str | None = standard_webhooks.verify(
+                headers, body, trust.secrets, seconds, trust.tolerance_seconds
+            )
+        else:
+            message_id = first(headers, standard_webhooks.ID)
         events = tuple([_event(envelope, now) for envelope in _envelopes(first(headers, "content-type") or "", body)])
         detail = f"{events[0].type} of {events[0].subject}" if len(events) == 1 else f"{len(events)} events"
         return Received("event", detail, events, message_id=message_id, payload=body)

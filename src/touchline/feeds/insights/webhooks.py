@@ -7,7 +7,6 @@ Delivery defaults). Sources: the seed; sheet 3 and 4.
 
 from __future__ import annotations
 
-import hmac
 import uuid
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
@@ -33,6 +32,7 @@ from touchline.feeds.insights.messages import FEED_NAME, INSIGHT_TYPE
 from touchline.feeds.insights.topics import ARNS, TOPICS, chosen, matching, opened
 from touchline.model import Event, Record
 from touchline.wire import sns
+from touchline.wire.hmac import for_secret
 from touchline.wire.http import Pairs
 
 DELIVERY: Final = "delivery"
@@ -117,7 +117,7 @@ class InsightsCodec:
         """``{"timestamp","signature","insight"}``, alone or in a Notification; the HMAC is of the newest secret."""
         del now
         moment, insight = prepared.parts
-        signature = hmac.digest(endpoint.secrets[0].encode(), prepared.body, "sha256").hex()
+        signature = for_secret(endpoint.secrets[0]).digest(prepared.body).hex()
         body = b'{"timestamp":%b,"signature":"%b","insight":%b}' % (moment, signature.encode(), insight)
         topic = prepared.record.event.subject
         arn = subscription_arn(endpoint.id, topic)

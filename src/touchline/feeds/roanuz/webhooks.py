@@ -35,7 +35,7 @@ from touchline.feeds.roanuz.kinds import (
     PREFIX,
     RELATED_UPDATE,
 )
-from touchline.feeds.roanuz.messages import Notification
+from touchline.feeds.roanuz.messages import Notification, NotificationData, PushedBall
 from touchline.model import Event, Lane, Record
 from touchline.wire import gzip, rfc3339
 from touchline.wire.http import HttpResponse, Pairs, every
@@ -63,22 +63,20 @@ class _Body(Struct):
     notification: Raw | UnsetType = UNSET
 
 
-class _ReceivedBall(Struct):
-    ball: Raw | UnsetType = UNSET
-
-
-class _ReceivedData(Struct):
-    data: _ReceivedBall
-
-
-class _Detail(Struct):
+class _ReceivedBall(PushedBall, frozen=True, kw_only=True):
     detail: Raw | UnsetType = UNSET
 
 
+class _ReceivedData(NotificationData, frozen=True, kw_only=True):
+    ball: _ReceivedBall | None = None
+
+
+class _Received(Notification, frozen=True, kw_only=True):
+    data: _ReceivedData
+
+
 _BODY: Final = msgspec.json.Decoder(_Body)
-_NOTIFICATION: Final = msgspec.json.Decoder(Notification)
-_RECEIVED: Final = msgspec.json.Decoder(_ReceivedData)
-_DETAIL: Final = msgspec.json.Decoder(_Detail)
+_RECEIVED: Final = msgspec.json.Decoder(_Received)
 
 
 class RoanuzWebhooks:
@@ -189,13 +187,12 @@ class RoanuzWebhooks:
         text = _content(headers, body)
         try:
             text.decode()  # also what no field is read from: it is handed on
-            notification = _NOTIFICATION.decode(text)
-            ball = _RECEIVED.decode(text).data.ball
+            notification = _RECEIVED.decode(text)
         except RecursionError:
             raise RemoteProtocolError("the JSON is nested too deeply") from None
         except (msgspec.MsgspecError, ValueError) as error:
             raise RemoteProtocolError(f"this is no push of the ball-by-ball feed: {error}") from None
-        event = _event(notification, text, ball, now)
+        event = _event(notification, text, now)
         return Received(
             "event", _detail_text(notification), (event,), message_id=event.id, payload=text, answer=_ANSWER
         )
@@ -220,8 +217,10 @@ def _check_key(headers: Pairs, secrets: tuple[str, ...]) -> None:
     if len(given) != 1:
         raise RemoteProtocolError(f"the header {KEY_HEADER} is {'repeated' if given else 'missing'}")
     presented = given[0].encode("utf-8", "surrogateescape")
-    good = [hmac.compare_digest(presented, secret.encode("utf-8", "surrogateescape")) for secret in secrets]
-    if not any(good):
+    good = False
+    for secret in secrets:  # every one is tried, so that the time taken does not tell which one fits
+        good |= hmac.compare_digest(presented, secret.encode("utf-8", "surrogateescape"))
+    if not good:
         raise RemoteProtocolError(f"the header {KEY_HEADER} holds another key")
 
 
@@ -242,7 +241,7 @@ def _is_compressed(data: bytes) -> bool:
     return data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and len(data) > 1 and int.from_bytes(data[:2]) % 31 == 0)
 
 
-def _event(notification: Notification, text: bytes, ball: Raw | UnsetType, now: Instant) -> Event:
+def _event(notification: _Received, text: bytes, now: Instant) -> Event:
     pushed = notification.data
     if not pushed.matchkey.strip():
         raise RemoteProtocolError("the push names no match")
@@ -254,7 +253,7 @@ def _event(notification: Notification, text: bytes, ball: Raw | UnsetType, now: 
     if event_type == BALL_TYPE and pushed.ball is None:
         raise RemoteProtocolError("the push is about a ball and names none")
     members: dict[str, Raw] = {"notification": Raw(text)}
-    detail = _DETAIL.decode(ball).detail if isinstance(ball, Raw) and pushed.ball is not None else UNSET
+    detail = UNSET if pushed.ball is None else pushed.ball.detail
     if isinstance(detail, Raw) and bytes(detail)[:1] == b"{":
         # The detail push, another product, carries what REST would answer (sheet §5).
         members["ball"] = Raw(bytes(detail))

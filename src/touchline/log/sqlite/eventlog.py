@@ -26,7 +26,7 @@ from touchline.log.sqlite.appending import Append, Counters
 from touchline.log.sqlite.checkpointing import Checkpointer
 from touchline.log.sqlite.keyvalue import SqliteKeyValue
 from touchline.log.sqlite.reading import Reader, Readers, Selection
-from touchline.log.sqlite.writer import Call, Outcome, Writer, WriterFigures
+from touchline.log.sqlite.writer import Call, Job, Outcome, Writer, WriterFigures
 from touchline.model import Event, Lane, Record
 
 _logger = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class SqliteLog:
         self._floor = 0
         self._waiting_events = 0
         self._waiting_bytes = 0
+        self._not_handed: list[Job] = []
         self._unsettled: set[asyncio.Future[Appended]] = set()
         self._key_value = SqliteKeyValue(self._readers, self._write)
 
@@ -109,6 +110,7 @@ class SqliteLog:
 
     async def close(self) -> None:
         """Write what was accepted, then release everything. Appends that come later raise LogUnavailable."""
+        self._hand_over()
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -151,12 +153,11 @@ class SqliteLog:
 
     async def append(self, events: Sequence[Event], *, skip_conflicts: bool = False) -> Appended:
         """Store a batch. Raises Conflict, LogFull, LogUnavailable."""
-        writer = self._writer
-        if writer is None:
+        if self._writer is None:
             raise LogUnavailable("the log is closed")
         if not events:
             return Appended(0, 0, self._head)
-        size = sum(len(event.data) for event in events) + _EVENT_BYTES * len(events)
+        size = sum([len(event.data) for event in events]) + _EVENT_BYTES * len(events)
         self._check_room(len(events), size)
         job = Append(events, skip_conflicts, size, None)
         states = [index for index, event in enumerate(events) if event.lane is Lane.STATE]
@@ -166,15 +167,15 @@ class SqliteLog:
             job.conflicts = frozenset(found.conflicts)
             job.seen = found.seen
             if len(states) == len(events):
-                return self._append_states(writer, job, found.fresh)
+                return self._append_states(job, found.fresh)
             if not job.conflicts or skip_conflicts:
                 self._recent.remember(found.seen)
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         job.future = future
-        self._submit(writer, job)
+        self._submit(job)
         return await future
 
-    def _append_states(self, writer: Writer, job: Append, fresh: Sequence[int]) -> Appended:
+    def _append_states(self, job: Append, fresh: Sequence[int]) -> Appended:
         """A batch that is wholly state lane goes out at once and is stored as history, without being waited for."""
         if job.conflicts and not job.skip_conflicts:
             raise Conflict(sorted(job.conflicts))
@@ -187,7 +188,7 @@ class SqliteLog:
             job.relaxed = True
             job.future = asyncio.get_running_loop().create_future()
             self._unsettled.add(job.future)
-            self._submit(writer, job)
+            self._submit(job)
             self._followers.call([Record(head, 0, now, event) for event in job.events])
         return appended
 
@@ -196,10 +197,24 @@ class SqliteLog:
         if self._waiting_events + events > limits.waiting_events or self._waiting_bytes + size > limits.waiting_bytes:
             raise LogUnavailable("too much waits to be written; repeat later, and in smaller batches")
 
-    def _submit(self, writer: Writer, job: Append) -> None:
+    def _submit(self, job: Append) -> None:
         self._waiting_events += len(job.events)
         self._waiting_bytes += job.size
-        writer.submit(job)
+        self._hand(job)
+
+    def _hand(self, job: Job) -> None:
+        """Give the writer a job, together with all others of this turn of the loop: each time that it is woken up,
+        the two threads wait for each other, and a commit that begins with the first job is not shared by the rest.
+        """
+        if not self._not_handed:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._not_handed.append(job)
+
+    def _hand_over(self) -> None:
+        jobs, self._not_handed = self._not_handed, []
+        if self._writer is not None:
+            for job in jobs:
+                self._writer.submit(job)
 
     def _deliver(self, outcome: Outcome) -> None:
         """On the writer's thread."""
@@ -252,7 +267,7 @@ class SqliteLog:
         if self._writer is None:
             raise LogUnavailable("the log is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._writer.submit(Call(run, future, done=done, durable=durable, alone=alone))
+        self._hand(Call(run, future, done=done, durable=durable, alone=alone))
         return await future
 
     def _between_commits(self, run: Callable[[], None]) -> None:

@@ -84,7 +84,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
         if scope["type"] == "http":
-            if self._cors is not None and any(name == b"origin" for name, _ in scope["headers"]):
+            if self._cors is not None and b"origin" in dict(scope["headers"]):
+                scope.get("state", {}).pop("answer", None)  # the middleware adds headers to what is sent
                 await self._cors(scope, receive, send)
             else:
                 await self._http(scope, receive, send)
@@ -141,10 +142,11 @@ class Application:
             _access.info(
                 "%s %s %d %.1f ms", scope["method"], name, response.status, (time.perf_counter() - started) * 1000
             )
+        answer = scope.get("state", {}).get("answer")
+        if answer and scope["method"] != "HEAD" and answer(scope, response.status, response.headers, response.body):
+            return
         headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in response.headers]
         headers.append((b"content-length", str(len(response.body)).encode()))
-        if scope["method"] != "HEAD" and (join := scope.get("state", {}).get("join")) is not None:
-            join()  # the body is here: it leaves with the head
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
@@ -157,7 +159,10 @@ class Application:
     @staticmethod
     def _choose(candidates: Sequence[Operation], request: HttpRequest) -> Operation | None:
         given = {key for key, _ in request.query}
-        return next((operation for operation in candidates if given.issuperset(operation.when_query)), None)
+        for operation in candidates:
+            if given.issuperset(operation.when_query):
+                return operation
+        return None
 
     def _unknown(self, path: str) -> HttpResponse:
         if self._sessions.find(path) is not None:
@@ -175,15 +180,16 @@ class Application:
     async def _body(self, operation: Operation, request: HttpRequest, receive: Receive) -> bytes | HttpResponse:
         """The body, or why it is not taken. Much is kept (or inflated) only for those who have the key for it."""
         limit = self._sessions.settings.max_body_bytes
-        declared = request.header("content-length")
-        encoding = request.header("content-encoding")
-        if declared is None or int(declared) > _SMALL_BODY or encoding is not None:
+        length = request.header("content-length")
+        declared = None if length is None else int(length)
+        encodings = [value.strip().lower() for value in every(request.headers, "content-encoding")]
+        if declared is None or declared > _SMALL_BODY or encodings:
             role = _ROLES.get(operation.security or "")
             if role is None:
                 limit = min(limit, _SMALL_BODY)
             elif isinstance(refused := require(self._hub, request, role), HttpResponse):
                 return refused
-        if declared is not None and int(declared) > limit:
+        if declared is not None and declared > limit:
             return _too_large(limit)
         parts: list[bytes] = []
         size = 0
@@ -199,7 +205,6 @@ class Application:
             if not message.get("more_body"):
                 break
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        encodings = [value.strip().lower() for value in every(request.headers, "content-encoding")]
         if not encodings or encodings == ["identity"]:
             return body
         if encodings != ["gzip"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,8 @@ PATH: Final = "/hub/v1/events"
 
 _SLICE: Final = 500
 """Events checked before others get the event loop."""
+
+_CONTENT_TYPES_KEPT: Final = 64
 
 _SHOWN: Final = 100
 """Problems listed in an answer; the count says how many there are."""
@@ -119,9 +122,7 @@ class Publishing:
         return await self._append(events, indexes, problems, skip=on_error == "skip")
 
     def _items(self, request: HttpRequest) -> Sequence[_Item] | HttpResponse:
-        media_type, _, parameters = (request.header("content-type") or "").lower().partition(";")
-        media_type = media_type.strip()
-        charset = parameters.partition("charset=")[2].strip(' "').partition(";")[0].strip(' "')
+        media_type, charset = _content_type(request.header("content-type") or "")
         if charset not in ("", "utf-8", "utf8", "us-ascii"):
             return problem(415, "Unsupported Media Type", f"charset {charset[:32]!r}; only UTF-8 is taken")
         body = request.body
@@ -207,6 +208,13 @@ def refusal(status: int, problems: Sequence[EventProblem]) -> HttpResponse:
     titles = {400: "Invalid events", 403: "Events outside the key's scope", 409: "Conflicting events"}
     detail = f"nothing was stored; {len(problems)} problem{'s' if len(problems) > 1 else ''}"
     return problem(status, titles[status], detail, errors=list(problems[:_SHOWN]), error_count=len(problems))
+
+
+@lru_cache(_CONTENT_TYPES_KEPT)
+def _content_type(text: str) -> tuple[str, str]:
+    """The media type of a Content-Type and its charset, in lower case; '' for what is not there."""
+    media_type, _, parameters = text.lower().partition(";")
+    return media_type.strip(), parameters.partition("charset=")[2].strip(' "').partition(";")[0].strip(' "')
 
 
 def _conflict(index: int) -> EventProblem:
