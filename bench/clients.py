@@ -2,6 +2,7 @@
 
 Made from RFC 6455 and the HTML standard, not from the product's code. One ``Line`` is one connection; it may read at a
 pace, stop reading without a word, or break off, as the worst of clients do. Nothing is kept of what it has handed on.
+What a server must prove in a handshake is checked by the ``websockets`` library's own sum.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
+from websockets.utils import accept_key
+
 Take = Callable[[bytes], None]
 CONNECT_SECONDS = 20.0
 _SMALL_BUFFER = 4096
+_LARGE_BUFFER = 1024 * 1024
 _CLOSE = 8
 _PING = 9
 _PONG = 10
@@ -95,6 +99,7 @@ class Line(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[int] = loop.create_future()
         self.closed: asyncio.Future[int] = loop.create_future()
+        self._answered: asyncio.Future[None] = loop.create_future()
         self.received = self.pongs = 0
         self.problem: Exception | None = None
         self.reason = b""
@@ -126,7 +131,7 @@ class Line(asyncio.Protocol):
             async with asyncio.timeout(CONNECT_SECONDS):
                 await line._loop.sock_connect(plain, (parts.hostname or "", parts.port or 80))
                 await line._loop.create_connection(lambda: line, sock=plain)
-                await asyncio.wait({line.opened, line.closed}, return_when=asyncio.FIRST_COMPLETED)
+                await line._answered
         except BaseException:
             if line._transport is None:
                 plain.close()
@@ -160,6 +165,8 @@ class Line(asyncio.Protocol):
     def hurry(self) -> None:
         """Read as it comes from now on."""
         self._pace = 0
+        if (plain := self.socket()) is not None:  # through a window as small as it was, it would take for ever
+            plain.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, _LARGE_BUFFER)
         self._read_on()
 
     def end_half(self) -> None:
@@ -188,6 +195,12 @@ class Line(asyncio.Protocol):
         del error
         if not self.closed.done():
             self.closed.set_result(self._code)
+        self._settle()
+
+    def _settle(self) -> None:
+        """There is an answer, or there will be none."""
+        if not self._answered.done():
+            self._answered.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what is whole."""
@@ -214,6 +227,8 @@ class Line(asyncio.Protocol):
             return data
         status = int(head.split(b" ", 2)[1])
         if status == 101:
+            if _header(head, b"sec-websocket-accept") != _accept(self._head):
+                raise ValueError("the handshake was not answered with its key")
             self._parse = self._parse_frames
         elif status == 200:
             self._parse = self._parse_chunks
@@ -221,6 +236,7 @@ class Line(asyncio.Protocol):
             self._parse = self._parse_nothing
         if not self.opened.done():
             self.opened.set_result(status)
+        self._settle()
         return self._parse(rest)
 
     def _parse_nothing(self, data: bytes) -> bytes:
@@ -283,3 +299,16 @@ class Line(asyncio.Protocol):
             else:
                 self._take(content)
         return data[at:]
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    """The value of a header, or nothing."""
+    for line in head.split(b"\r\n"):
+        if line[: len(name)].lower() == name and line[len(name) : len(name) + 1] == b":":
+            return line[len(name) + 1 :].strip()
+    return b""
+
+
+def _accept(head: bytes) -> bytes:
+    """What a server must answer to the key in a request."""
+    return accept_key(_header(head, b"sec-websocket-key").decode()).encode()

@@ -16,10 +16,17 @@ from typing import Final
 import uvloop
 
 from bench.soak.hub import HubUnderTest
-from bench.stress.phases import SETTINGS, Stress
+from bench.stress.account import Account, total
+from bench.stress.attacks import bad_readers, floods
+from bench.stress.ending import leaks, stop_under_load
+from bench.stress.returning import come_back, resume_at_once
+from bench.stress.world import SETTINGS, Stress
 
-KEPT_MIB: Final = 0.02
-"""Of each session that was there the allocator may keep so much for the next one; the hub's windows come beside it."""
+WINDOWS_MIB: Final = 104.0
+"""The newest records, what was read of the log, what was joined: the hub keeps these full (its ``FanoutLimits``)."""
+SLACK_MIB: Final = 16.0
+KEPT_MIB: Final = 0.004
+"""Of each session that was there the allocator may keep so much for the next one."""
 
 
 async def run(stress: Stress, sessions: int, seconds: float, said: Path) -> None:
@@ -27,11 +34,26 @@ async def run(stress: Stress, sessions: int, seconds: float, said: Path) -> None
     await asyncio.to_thread(stress.prepare, 2000)
     await stress.begin(said)
     await stress.quiet(seconds / 4)
-    await stress.resume_at_once()
-    await stress.bad_readers(seconds)
-    await stress.floods()
-    await stress.leaks(most_more_mib=128.0 + sessions * KEPT_MIB)
-    await stress.stop_under_load()
+    await come_back(stress)
+    await resume_at_once(stress)
+    await bad_readers(stress, seconds)
+    await floods(stress)
+    await leaks(stress, most_more_mib=WINDOWS_MIB + SLACK_MIB + sessions * KEPT_MIB)
+    await stop_under_load(stress)
+
+
+def table(stress: Stress, faults: list[str]) -> list[str]:
+    """What was provoked, and the accounts."""
+    lines = ["faults provoked:"]
+    lines += [f"  {count:>7,} {kind}" for kind, count in stress.provoked.items()]
+    lines.append(f"  {stress.provoked.total():>7,} cases of {len(stress.provoked)} kinds")
+    names = [name.replace("_", " ") for name in Account._fields]
+    lines.append(f"{'accounts':<28}" + "".join(f"{name:>12}" for name in names))
+    rows = {**stress.accounts, "all": total(stress.accounts.values())}
+    lines += [f"  {name:<26}" + "".join(f"{count:>12,}" for count in row) for name, row in rows.items()]
+    lines.append("left behind:")
+    lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in stress.figures.get("left", {}).items()]
+    return [*lines, f"wrong: {len(faults)}"]
 
 
 def main() -> int:
@@ -61,8 +83,18 @@ def main() -> int:
             hub.terminate()
         faults = stress.faults + [f"the hub's log: {line}" for line in hub.faults()[:5]]
     for name, value in stress.figures.items():
-        print(f"  {name}: {value}")
-    document = {"seed": seed, "sessions": given.sessions, "faults": faults, **stress.figures}
+        if name != "left":
+            print(f"  {name}: {value}")
+    print("\n".join(table(stress, faults)))
+    accounts = {name: account._asdict() for name, account in stress.accounts.items()}
+    document = {
+        "seed": seed,
+        "sessions": given.sessions,
+        "faults": faults,
+        "provoked": stress.provoked,
+        "accounts": accounts,
+        **stress.figures,
+    }
     given.out.parent.mkdir(exist_ok=True)
     given.out.write_text(json.dumps(document, indent=1))
     print("FAILED: " + "; ".join(faults) if faults else "passed")

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
+from bench.stress.account import total
 from bench.stress.readers import TYPE, Reader
 from touchline.client.hub import HubClient
 
@@ -77,9 +78,8 @@ class Neighbours:
             "p50": round(cuts[49], 2),
             "p99": round(cuts[98], 2),
             "of": len(delays),
-            "behind": sum(one.seq < head for one in self._readers),
             "closed": sum(not one.is_open for one in self._readers),
-            "wrong": sum(one.holes + one.repeats for one in self._readers),
+            "account": total(one.account(head) for one in self._readers),
         }
 
 

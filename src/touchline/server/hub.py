@@ -197,18 +197,24 @@ class Hub:
     async def answer(self, question: Question) -> Answer:
         """The answer to a session's question."""
         match question:
+            case FindStream(feed, subject, after_seq):
+                return await self._stream(feed, subject, after_seq)
+            case FindSecret(name):
+                return await self.directory.secret(name)
+            case _:
+                return self.answer_at_once(question)
+
+    def answer_at_once(self, question: FindToken | FindMember | FindAdmission | FindPosition) -> Answer:
+        """The answer to a question for which nothing has to be waited for."""
+        match question:
             case FindToken(token):
                 return self.directory.find_token(token)
             case FindMember(feed, lookup, partner):
                 return self.directory.member(feed, lookup=lookup, partner=partner)
             case FindAdmission(key):
                 return self.directory.admission(key)
-            case FindStream(feed, subject, after_seq):
-                return await self._stream(feed, subject, after_seq)
             case FindPosition(token):
                 return self.position(token)
-            case FindSecret(name):
-                return await self.directory.secret(name)
 
     async def _stream(self, feed: str, subject: str, after_seq: int | None) -> StreamView:
         newest = self.streams.newest  # before anything is waited for: what is appended meanwhile must not be skipped

@@ -4,6 +4,9 @@ the fan-out writes finished frames straight to the socket.
 Order of a connection's life: the handshake is checked by the library, the session asks what it must know, then accepts
 or refuses; from then on messages go to the session and its wishes are carried out in order. What the socket cannot take
 is reported to the fan-out, and reading stops meanwhile, so that a client that never reads cannot make us keep answers.
+
+Thousands may come at once: the head is parsed once (by ``connection``), what memory can answer is answered on the spot,
+and a connection that has ended leaves no ring of objects behind, which would hold the event loop when it is collected.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import msgspec
 from websockets.datastructures import Headers
 from websockets.frames import Close as CloseFrame
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS, Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -29,6 +32,8 @@ from touchline.feeds.base import (
     Ask,
     Close,
     EndReason,
+    FindSecret,
+    FindStream,
     Follow,
     Identify,
     Refuse,
@@ -50,6 +55,21 @@ _CLOSE_SECONDS: Final = 3.0
 _PING_AFTER_SECONDS: Final = 30.0
 _GONE_AFTER_SECONDS: Final = 95.0
 _READ_HIGH_BYTES: Final = 64 * 1024
+_SHAKING: Final = frozenset(("connection", "upgrade", "origin"))
+_SHAKING_PREFIX: Final = "sec-websocket-"
+"""The headers that the library looks at, in lower case."""
+
+
+class _Protocol(ServerProtocol):
+    """The library's protocol, open from the start: ``accept`` is given a request that was parsed elsewhere."""
+
+    def __init__(self, subprotocols: Sequence[str], max_bytes: int) -> None:
+        super().__init__(state=State.OPEN, max_size=max_bytes, logger=_PEERS)
+        self._ours = subprotocols
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """The first of the client's that we have; without one it is told so by an answer without."""
+        return next((name for name in subprotocols if name in self._ours), None)
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -83,7 +103,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._request = request
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._protocol: ServerProtocol | None = None
+        self._protocol: _Protocol | None = None
         self._route: Route | None = None
         self._session: ServerSession | None = None
         self._reader: Reader | None = None
@@ -107,39 +127,29 @@ class WebSocketConnection(asyncio.Protocol):
         """Begin with a parsed handshake: ``head`` are its bytes, ``rest`` what the client sent right behind it."""
         self._transport = transport
         self._sessions.add(self)
-        transport.pause_reading()
         if self._sessions.hub.stopping:
             self._refuse(problem(503, "Service Unavailable", "the hub is stopping, come back"))
             return
         transport.set_write_buffer_limits(high=self._sessions.settings.session_backlog_bytes)
-        self._timer = self._loop.call_later(_HANDSHAKE_SECONDS, self.abort)
         found = self._sessions.find(self._request.path)
         if found is None:
             self._refuse(problem(404, "Not Found", "there is no WebSocket endpoint here"))
             return
         self._route, params = found
         surface = self._route.surface
-        self._request = msgspec.structs.replace(self._request, path_params=params)
-
-        def select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-            del protocol
-            return next((name for name in offered if name in surface.subprotocols), None)
-
-        self._protocol = ServerProtocol(select_subprotocol=select, max_size=surface.max_message_bytes, logger=_PEERS)
-        self._early = rest
-        self._protocol.receive_data(head)
-        events = self._protocol.events_received()
-        if not events or not isinstance(events[0], Request):
+        if params:
+            self._request = msgspec.structs.replace(self._request, path_params=params)
+        request = _handshake(self._request, head)
+        if request is None:
             self._refuse(problem(400, "Bad Request", "no WebSocket handshake, or a longer one than is read"))
             return
-        response = self._protocol.accept(events[0])
+        self._protocol = _Protocol(surface.subprotocols, surface.max_message_bytes)
+        response = self._protocol.accept(request)
         if response.status_code != 101:
             response.headers["Sec-WebSocket-Version"] = "13"  # RFC 6455, 4.4: a client of another version learns it
-            self._protocol.send_response(response)
-            self._flush()
+            transport.write(response.serialize())
             self._finish()
             return
-        self._response = response
         retry_after = self._sessions.hub.logins.blocked(self._request.address, "")
         if retry_after is not None:
             refusal = problem(429, "Too Many Requests", "too many failed logins from this address")
@@ -147,8 +157,14 @@ class WebSocketConnection(asyncio.Protocol):
                 msgspec.structs.replace(refusal, headers=(*refusal.headers, ("retry-after", str(int(retry_after) + 1))))
             )
             return
+        self._response, self._early = response, rest
+        if rest:
+            transport.pause_reading()  # what came first is read first
         self._session = surface.open(self._request, secrets.token_bytes, self._sessions.hub.now())
         self._carry_out()
+        if self._reader is None and not self._closing:
+            transport.pause_reading()
+            self._timer = self._loop.call_later(_HANDSHAKE_SECONDS, self.abort)
 
     def _refuse(self, response: HttpResponse) -> None:
         assert self._transport is not None
@@ -164,23 +180,21 @@ class WebSocketConnection(asyncio.Protocol):
         self._finish()
 
     def _accept(self) -> None:
-        assert self._protocol is not None
         assert self._response is not None
         assert self._route is not None
         assert self._transport is not None
         self._stop_timer()
-        self._protocol.send_response(self._response)
+        self._transport.write(self._response.serialize())
         self._response = None
         self._request = HttpRequest(self._request.method, address=self._request.address)  # the rest was read; let go
-        self._flush()
-        self._protocol = _opened(self._protocol, self._route.surface.max_message_bytes)
         self.write = self._transport.write
         self._reader = self._sessions.hub.fanout.attach(self, self._route.framing)
         self._reader.written_at = self._sessions.hub.fanout.now
         metrics = self._sessions.hub.metrics
         metrics.sessions.labels(self._route.feed, "websocket").inc()
         metrics.sessions_opened.labels(self._route.feed, "websocket").inc()
-        self._loop.call_soon(self._read_on)
+        if not self._transport.is_reading():
+            self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         """First what came behind the handshake, then the rest; a socket that is full reads when it has drained."""
@@ -220,9 +234,7 @@ class WebSocketConnection(asyncio.Protocol):
         hub = self._sessions.hub
         match wish:
             case Ask():
-                task = self._loop.create_task(self._ask(wish))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._ask(wish)
             case Accept():
                 self._accept()
             case Refuse(response, failed_login):
@@ -239,23 +251,42 @@ class WebSocketConnection(asyncio.Protocol):
             case _:
                 raise AssertionError(wish)
 
-    async def _ask(self, ask: Ask) -> None:
+    def _ask(self, ask: Ask) -> None:
+        question = ask.question
+        if isinstance(question, FindStream | FindSecret):
+            task = self._loop.create_task(self._find_out(ask))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        hub = self._sessions.hub
+        try:
+            answer = hub.answer_at_once(question)
+        except Exception:
+            self._unanswered()
+        else:
+            if self._session is not None:
+                self._session.told(ask.number, answer, hub.now())
+
+    async def _find_out(self, ask: Ask) -> None:
         hub = self._sessions.hub
         try:
             answer = await hub.answer(ask.question)
         except Exception:
-            _log.exception("a session's question could not be answered")
-            if self._session is not None:
-                self._session.end(EndReason.FAULT, hub.now())
-                if self._reader is None:
-                    self._session = None
-                    self._refuse(problem(503, "Service Unavailable", "try again later"))
-                    return
+            self._unanswered()
         else:
             if self._session is None or self._transport is None:
                 return
             self._session.told(ask.number, answer, hub.now())
         self._carry_out()
+
+    def _unanswered(self) -> None:
+        """A question failed: an error of ours, with which the session ends. Call from where it is caught."""
+        _log.exception("a session's question could not be answered")
+        if self._session is not None:
+            self._session.end(EndReason.FAULT, self._sessions.hub.now())
+            if self._reader is None:
+                self._session = None
+                self._refuse(problem(503, "Service Unavailable", "try again later"))
 
     def _arm(self) -> None:
         due = self._session.deadline() if self._session is not None and not self._closing else None
@@ -351,7 +382,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _close(self, code: int, reason: str) -> None:
         if self._closing or self._protocol is None:
             return
-        if self._protocol.state is State.OPEN:
+        if self._reader is not None and self._protocol.state is State.OPEN:
             self._protocol.send_close(code, CloseFrame(code, reason[:120]).reason)
             self._flush()
         self._finish()
@@ -365,7 +396,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._leave()
         if self._transport is not None:
             self._stop_timer()
-            if self._protocol is None or self._protocol.state is State.CONNECTING or self._reader is None:
+            if self._protocol is None or self._reader is None:
                 self._transport.close()
             # Also for a transport that is closing already: it waits for a peer that may never read.
             self._timer = self._loop.call_later(_CLOSE_SECONDS, self.abort)
@@ -397,8 +428,12 @@ class WebSocketConnection(asyncio.Protocol):
         self._sessions.remove(self)
         self._closing = True
         self.write = _nowhere
-        self._transport = None
-        self._session = None
+        # The reader knows this sink, and the library's parser itself: rings, of which thousands may end at once.
+        self._transport = self._session = self._reader = None
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            protocol.parser.close()
+            vars(protocol).clear()
 
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
@@ -443,14 +478,21 @@ def _nowhere(data: bytes) -> None:
     del data
 
 
-def _opened(shaken: ServerProtocol, max_bytes: int) -> ServerProtocol:
-    """The protocol after its handshake, without what that leaves: the parser that read it keeps the request."""
-    protocol = ServerProtocol(state=State.OPEN, max_size=max_bytes, logger=_PEERS)
-    protocol.extensions = shaken.extensions
-    protocol.subprotocol = shaken.subprotocol
-    shaken.parser.close()
-    vars(shaken).clear()  # it refers to itself, and would stay until the garbage is collected
-    return protocol
+def _handshake(request: HttpRequest, head: bytes) -> Request | None:
+    """What the library is to judge of a request that was parsed already; None where its own parser would have read no
+    further: more headers or longer lines than it takes, or a body.
+    """
+    if len(request.headers) > MAX_NUM_HEADERS:
+        return None
+    if len(head) > MAX_LINE_LENGTH and max(map(len, head.split(b"\n"))) >= MAX_LINE_LENGTH:
+        return None
+    headers = Headers()
+    for name, value in request.headers:
+        if name in _SHAKING or name.startswith(_SHAKING_PREFIX):
+            headers[name] = value
+        elif name == "transfer-encoding" or (name == "content-length" and value != "0"):
+            return None
+    return Request(request.target_path, headers)
 
 
 def _reason(status: int) -> str:

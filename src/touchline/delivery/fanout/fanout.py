@@ -22,6 +22,7 @@ from touchline.delivery.fanout.catchup import CallSoon, Readings, Spawn, Turns
 from touchline.delivery.fanout.groups import Group, Groups, joined, shares
 from touchline.delivery.fanout.limits import FanoutLimits, FanoutStats
 from touchline.delivery.fanout.reader import Following, Framing, Mode, Reader, Sink
+from touchline.delivery.fanout.runs import Run, Runs, Start
 from touchline.delivery.fanout.states import States, StateValue
 from touchline.delivery.fanout.tail import Entry, Tail, position_in
 from touchline.feeds.base import EndReason, Selector
@@ -49,6 +50,7 @@ class Fanout:
         self._groups = Groups()
         self._tail = Tail(log.head, max_records=self._limits.tail_records, max_bytes=self._limits.tail_bytes)
         self._states = States(max_streams=self._limits.state_streams, max_keys=self._limits.state_keys)
+        self._runs = Runs(self._limits.runs_bytes)
         self._turns = Turns(clock, call_soon, self._take_turn)
         self._blocked: dict[Reader, None] = {}
         self._to_settle: list[Reader] = []
@@ -304,12 +306,14 @@ class Fanout:
 
     def _write(self, reader: Reader, frames: list[bytes]) -> None:
         if frames:
-            reader.written_at = self.now
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
-            reader.sink.write(data)
-            self.stats.frames += len(frames)
-            self.stats.writes += 1
-            self.stats.written_bytes += len(data)
+            self._write_joined(reader, frames[0] if len(frames) == 1 else b"".join(frames), len(frames))
+
+    def _write_joined(self, reader: Reader, data: bytes, frames: int) -> None:
+        reader.written_at = self.now
+        reader.sink.write(data)
+        self.stats.frames += frames
+        self.stats.writes += 1
+        self.stats.written_bytes += len(data)
 
     # flow control
 
@@ -386,6 +390,10 @@ class Fanout:
         single = reader.single()
         feed = single.selector.feed if single else None
         subject = single.selector.subject if single else None
+        if not self._send_runs(reader):
+            if not reader.blocked:
+                self._turns.add(reader)
+            return
         if reader.cursor >= self._tail.floor:
             if self._send(reader, self._tail.after(reader.cursor, feed, subject)):
                 self._splice(reader)
@@ -402,27 +410,67 @@ class Fanout:
         if not reader.blocked:
             self._turns.add(reader)
 
+    def _send_runs(self, reader: Reader) -> bool:
+        """Write what was joined for others already; whether the sink has room and the pull's share is not used up."""
+        written = 0
+        while (start := self._start(reader)) is not None and (run := self._runs.get(start)) is not None:
+            reader.cursor = run.end
+            self._write_joined(reader, run.data, run.frames)
+            written += len(run.data)
+            if reader.blocked or written >= self._limits.pull_bytes:
+                return False
+        return True
+
+    @staticmethod
+    def _start(reader: Reader) -> Start | None:
+        """The place from which others may want the same bytes; None where what is sent depends on the reader."""
+        following = reader.single()
+        if following is None or following.after > reader.cursor:
+            return None
+        return reader.framing, following.selector, reader.cursor
+
+    def _send_joined(self, reader: Reader, frames: list[bytes], start: Start | None) -> None:
+        """Write frames that begin at ``start`` and end at the reader's cursor."""
+        if frames:
+            data = b"".join(frames)
+            if start is not None:
+                self._runs.put(start, Run(data, len(frames), reader.cursor))
+            self._write_joined(reader, data, len(frames))
+
     def _send(self, reader: Reader, entries: Iterable[Entry]) -> bool:
         """Write frames until the sink is full or the pull's share is used; whether all entries were passed."""
         frames: list[bytes] = []
         size = written = 0
+        framing, is_last, join_bytes = reader.framing, reader.framing.is_last, self._limits.join_bytes
+        # Looked up once: thousands of sessions may have hundreds of records each to catch up on.
+        followed = [
+            (following, following.after, following.selector.matches, (framing.name, following.selector.variant))
+            for following in reader.followings.values()
+        ]
+        start = self._start(reader)
         for entry in entries:
             record = entry.record
-            for following in reader.followings.values():
-                if record.offset > following.after and following.selector.matches(record):
-                    frame = self._frame(entry, reader.framing, following.selector.variant)
+            offset = record.offset
+            for following, after, matches, key in followed:
+                if offset > after and matches(record):
+                    made = entry.frames
+                    if made is not None and key in made:
+                        frame = made[key]
+                    else:
+                        frame = self._frame(entry, framing, following.selector.variant)
                     if frame is not None:
                         frames.append(frame)
                         size += len(frame)
-                        if reader.framing.is_last is not None and reader.framing.is_last(record):
+                        if is_last is not None and is_last(record):
                             following.finite = True
-            reader.cursor = record.offset
-            if size >= self._limits.join_bytes:
-                self._write(reader, frames)
-                frames, written, size = [], written + size, 0
+                            start = None  # each has to come by here for itself
+            reader.cursor = offset
+            if size >= join_bytes:
+                self._send_joined(reader, frames, start)
+                frames, written, size, start = [], written + size, 0, self._start(reader)
                 if reader.blocked or written >= self._limits.pull_bytes:
                     return False
-        self._write(reader, frames)
+        self._send_joined(reader, frames, start)
         return not reader.blocked
 
     def _splice(self, reader: Reader) -> None:

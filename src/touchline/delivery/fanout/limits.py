@@ -6,13 +6,14 @@ import msgspec
 
 
 class FanoutLimits(msgspec.Struct, frozen=True):
-    """Tail, chunks and states bound the process; the sink's own mark bounds a session."""
+    """Tail, chunks, runs and states bound the process; the sink's own mark bounds a session."""
 
     tail_records: int = 65_536
     tail_bytes: int = 64 * 1024 * 1024
     chunk_records: int = 512
     chunk_bytes: int = 1024 * 1024
     chunks_bytes: int = 32 * 1024 * 1024
+    runs_bytes: int = 8 * 1024 * 1024
     join_bytes: int = 64 * 1024
     pull_bytes: int = 256 * 1024
     stall_seconds: float = 60.0
