@@ -7,12 +7,10 @@ periodic work, and the ASGI application on uvicorn with our connection protocol.
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 import os
 import random
-import resource
 import signal
 import socket
 import sys
@@ -35,7 +33,7 @@ from touchline.feeds.intake import Intake
 from touchline.log.directory import Directory
 from touchline.log.endpoints import Endpoints
 from touchline.log.sqlite import SqliteLog
-from touchline.server import config
+from touchline.server import config, process
 from touchline.server.config import Settings
 from touchline.server.connection import protocol_class
 from touchline.server.engines import make_engines
@@ -359,13 +357,6 @@ def _announce(running: Running, server: uvicorn.Server) -> None:
     _log.info("listening on %s, data in %s", running.hub.public_url, settings.data_dir)
 
 
-def _raise_file_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def serve(overrides: Mapping[str, object]) -> int:
     """Run a hub until it is told to stop; ``overrides`` are the flags that were given. Returns the exit status.
 
@@ -381,13 +372,7 @@ def serve(overrides: Mapping[str, object]) -> int:
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # what it logs are the faults of peers
-    _raise_file_limit()
-    # A silent name server holds up one of libcurl's few resolver threads: 2 s each, not the usual 10 (resolv.conf(5)).
-    os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
-    # The log's writer thread and the event loop hand work to each other; each hand-over would cost Python's 5 ms.
-    sys.setswitchinterval(0.0001)
-    # Tens of thousands of records live in the tail: looking at all of them again and again finds no garbage.
-    gc.set_threshold(50_000, 20, 100)
+    process.prepare()
     try:
         uvloop.run(_run(settings))
     except OSError as error:
