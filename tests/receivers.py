@@ -361,12 +361,9 @@ class Receiver:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        tasks: set[asyncio.Task[None]] = set()
+        open_ones: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                     await self._connection(reader, writer)
@@ -376,8 +373,13 @@ class Receiver:
                 writer.close()
                 with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
                     await writer.wait_closed()
-                tasks.discard(task)
                 self._count(-1)
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # Known before it begins: one that is cancelled before that runs nothing that could close it.
+            task = asyncio.ensure_future(serve(reader, writer))
+            open_ones[task] = writer
+            task.add_done_callback(lambda done: open_ones.pop(done, None))
 
         if self._mute:
             listener = socket.create_server((self._host, 0), backlog=1024)
@@ -389,9 +391,13 @@ class Receiver:
         self._announce(server.sockets[0].getsockname()[1])
         await self._stop.wait()
         server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(5):  # also those that were taken just now, and what their ends still have to do
+            tasks = list(open_ones)
+            for task, writer in list(open_ones.items()):
+                writer.transport.abort()
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)
         await server.wait_closed()
 
     def _announce(self, port: int) -> None:

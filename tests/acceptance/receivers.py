@@ -145,7 +145,7 @@ class Reception:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _open_port(self) -> None:
-        self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=16 * 1024 * 1024)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=16 * 1024 * 1024)
 
     async def _shut_port(self) -> None:
         if self._server is not None:
@@ -160,19 +160,21 @@ class Reception:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.sleep(0)
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Known before it begins: one that is cancelled before that runs nothing that could close it.
         self._open.add(writer)
+        task = asyncio.ensure_future(self._connection(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._open.discard(writer))
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await self._exchange(reader, writer):
                 pass
         except (OSError, EOFError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            self._open.discard(writer)
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

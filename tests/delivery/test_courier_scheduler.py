@@ -236,6 +236,25 @@ def test_what_is_taken_after_all_speaks_against_the_endpoint() -> None:
     assert (trial.seconds, trial.suspect) == (0.0, False)
 
 
+def test_the_time_of_an_outage_is_held_against_no_record_while_it_lasts_either() -> None:
+    health, trial = Health(), Trial()
+    trial.failed(0.0, health)
+    health.failed(0.0, "a", 9, DICE)
+    for n in range(8):
+        health.succeeded(n / 10)
+    for n in range(5):
+        health.failed(1.0, n, 9, DICE)
+    assert health.is_open
+    for now in (6.0, 100.0):
+        trial.failed(now, health)
+        health.failed(now, "a", 9, DICE, probe=True, first=False)
+    assert trial.seconds == 1.0, "until it opened"
+    health.succeeded(200.0)
+    health.succeeded(201.0)
+    trial.failed(203.0, health)
+    assert trial.seconds == 4.0, "and after it closed"
+
+
 def test_who_answers_is_down_five_seconds_after_it_took_something() -> None:
     health = Health()
     health.succeeded(100.0)

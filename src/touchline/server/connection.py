@@ -77,10 +77,16 @@ class HttpConnection(HttpToolsProtocol):
             self._body_timer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines."""
+        """Forget the deadlines, and what would be a ring: a request that knows the connection that knows it."""
         self._stop_timer()
         self._stop_write_timer()
         super().connection_lost(exc)
+        begun: object = self.scope
+        if begun is not None:
+            self.scope["state"].pop("answer", None)
+        cycle: object = self.cycle
+        if cycle is not None:
+            self.cycle.scope["state"].pop("answer", None)
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn does, with the head's size counted and bytes behind a handshake kept."""
@@ -257,8 +263,9 @@ class HttpConnection(HttpToolsProtocol):
 
     def _hand_over(self, rest: bytes) -> None:
         """The socket now belongs to a WebSocket connection; the parser's unread bytes go with it."""
-        if not self._is_idle():
-            self._refuse(400, "an upgrade cannot follow an unanswered request")
+        # What was not taken of an earlier answer would be a session's backlog of which nothing had told the fan-out.
+        if not self._is_idle() or self.flow.write_paused:
+            self._refuse(400, "an upgrade cannot follow a request whose answer was not taken")
             return
         if self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":
             self._refuse(400, "a WebSocket handshake is a GET request of HTTP/1.1")

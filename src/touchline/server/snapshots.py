@@ -2,8 +2,9 @@
 
 A state is its checkpoint plus the records after it. While it is in memory every record of its stream is folded in
 before the record goes out to sessions, so that whoever is pushed something finds it in REST too. Checkpoints are
-written now and then, and for every stream whose records retention is about to remove. Those of another version of the
-fold are replaced as ``SnapshotFold.version`` says, all of them before retention removes anything in this process.
+written now and then, for every stream whose records retention is about to remove, and before a state leaves memory that
+has more of the state lane than they have. Those of another version of the fold are replaced as ``SnapshotFold.version``
+says, all of them before retention removes anything in this process.
 """
 
 from __future__ import annotations
@@ -32,9 +33,13 @@ _QUIET_SECONDS: Final = 600.0
 class _Loaded:
     """A state in memory; ``offset`` is the last event-lane record in it, ``waiting`` what came while it was loading,
     ``derived`` the id of what was last derived per type and key: the same again is not sent again. ``is_used``: it
-    was asked for, followed or changed since ``quiet_since``."""
+    was asked for, followed or changed since ``quiet_since``. ``has_moved``: by the state lane, since it was loaded or
+    written; that is no reason to write it now, but the log may not give all of it again. ``is_hollow``: nothing of its
+    stream is left but a checkpoint that this version cannot read, which is to stay."""
 
-    __slots__ = ("changed", "derived", "dirty", "is_used", "offset", "quiet_since", "state", "waiting")
+    __slots__ = (
+        "changed", "derived", "dirty", "has_moved", "is_hollow", "is_used", "offset", "quiet_since", "state", "waiting",
+    )  # fmt: skip
 
     def __init__(self, state: Any, offset: int) -> None:
         self.state = state
@@ -42,6 +47,8 @@ class _Loaded:
         self.dirty = False
         self.changed = True
         self.is_used = True
+        self.has_moved = False
+        self.is_hollow = False
         self.quiet_since = 0.0
         self.derived: dict[tuple[str, str], str] = {}
         self.waiting: list[Record] | None = []
@@ -100,15 +107,17 @@ class Snapshots:
 
     async def _load(self, feed: str, subject: str) -> _Loaded | None:
         fold = self._folds[feed]
-        states = await self._log.latest_state(feed, subject)
-        if not states and await self._log.stream(feed, subject) is None:
-            return None
         checkpoint = await self._log.load_checkpoint(feed, subject)
         loaded = _restored(fold, subject, checkpoint)
         is_other = checkpoint is not None and checkpoint.version != fold.version
         anew = checkpoint if is_other and loaded.offset == 0 else None
+        # What comes waits from here on, before the log is read: else it might be in neither.
         self._loaded[(feed, subject)] = loaded
         try:
+            states = await self._log.latest_state(feed, subject)
+            if not states and await self._log.stream(feed, subject) is None and not loaded.waiting:
+                del self._loaded[feed, subject]
+                return None
             after = max(loaded.offset, self._log.floor)
             more = True
             while more:
@@ -120,6 +129,7 @@ class Snapshots:
                 self._take(fold, loaded, record)
             if anew is not None:
                 await self._replace(anew, loaded, is_empty=not loaded.dirty and not states)
+            loaded.has_moved = False
             waiting, loaded.waiting = loaded.waiting or [], None
             for record in waiting:
                 self._take(fold, loaded, record)
@@ -136,6 +146,7 @@ class Snapshots:
             # All that the log has of the stream up to there is in it, so it is as late as the old one.
             loaded.offset = max(loaded.offset, old.offset)
             loaded.dirty = True
+        loaded.is_hollow = is_empty
         info = await self._log.stream(*stream)
         if info is not None and info.first_seq > 1 and stream not in self._lacking:
             self._lacking.add(stream)
@@ -149,6 +160,9 @@ class Snapshots:
                 return
             loaded.offset = record.offset
             loaded.dirty = True
+        else:
+            loaded.has_moved = True
+        loaded.is_hollow = False
         try:
             fold.apply(loaded.state, record)
         except Exception:  # the state lacks one record; nobody who waits for the records themselves may lack any
@@ -206,7 +220,10 @@ class Snapshots:
                     loaded.quiet_since = now
                 is_due = len(self._loaded) > self._max_loaded or now - loaded.quiet_since > _QUIET_SECONDS
                 if is_due and loaded.waiting is None and not loaded.dirty:
-                    del self._loaded[stream]
+                    if loaded.has_moved:
+                        loaded.dirty = True  # written the next time, and then let go
+                    else:
+                        del self._loaded[stream]
 
     async def checkpoint(self) -> None:
         """Write every changed state."""
@@ -219,7 +236,7 @@ class Snapshots:
         for (feed, subject), loaded in due:
             fold = self._folds[feed]
             checkpoints.append(Checkpoint(feed, subject, loaded.offset, fold.version, fold.encode(loaded.state)))
-            loaded.dirty = False
+            loaded.dirty = loaded.has_moved = False
         try:
             await self._log.save_checkpoints(checkpoints)
         except BaseException:
@@ -256,7 +273,10 @@ class Snapshots:
                 continue
             was_loaded = stream in self._loaded or stream in self._loading
             await self.state(*stream)
-            if not was_loaded and stream in self._loaded:
+            loaded = self._loaded.get(stream)
+            if loaded is not None and was_loaded:
+                loaded.dirty = not loaded.is_hollow  # what came of the state lane after its checkpoint goes too
+            elif loaded is not None:
                 passing.append(stream)
             if len(passing) == _BATCH:
                 await self._let_go(passing)
@@ -268,7 +288,7 @@ class Snapshots:
         due = [
             (stream, loaded) for stream in streams if (loaded := self._loaded.get(stream)) and loaded.waiting is None
         ]
-        await self._save(due)
+        await self._save([one for one in due if not one[1].is_hollow])
         for stream, loaded in due:
             if not loaded.dirty and self._loaded.get(stream) is loaded:
                 del self._loaded[stream]

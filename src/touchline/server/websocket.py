@@ -211,8 +211,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _carry_out(self) -> None:
         """Do what the session wishes, then send what it has to say, until it wishes no more."""
-        session = self._session
-        while session is not None:
+        while (session := self._session) is not None:  # one that was refused has no more wishes
             wishes = session.events_received()
             close: Close | None = None
             for wish in wishes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +64,8 @@ class _Exchange:
         await receive()
         await self.go_on.wait()
         if not self._by_send:
-            self.accepted.append(scope["state"]["answer"](scope, 202, self._headers, b"body"))
+            answer = scope["state"].get("answer")
+            self.accepted.append(answer is not None and answer(scope, 202, self._headers, b"body"))
             if self.accepted[-1]:
                 return
         headers = [(name.encode(), value.encode()) for name, value in self._headers] + [(b"content-length", b"4")]
@@ -161,3 +164,20 @@ async def test_nothing_is_written_to_a_client_that_left() -> None:
     exchange.go_on.set()
     await settled(lambda: exchange.accepted == [False])
     assert exchange.transport.writes == []
+
+
+@pytest.mark.parametrize("request_bytes", [b"", REQUEST[:20], REQUEST[:-1], REQUEST, REQUEST + REQUEST[:20]])
+async def test_a_connection_that_was_lost_is_let_go_at_once(request_bytes: bytes) -> None:
+    exchange = _Exchange()
+    connection = exchange.connect()
+    connection.data_received(request_bytes)
+    if request_bytes.startswith(REQUEST):
+        await settled(lambda: exchange.accepted == [True])
+    gone = weakref.ref(connection)
+    gc.disable()
+    try:
+        connection.connection_lost(None)
+        del connection
+        await settled(lambda: gone() is None)
+    finally:
+        gc.enable()

@@ -212,6 +212,10 @@ class Backlog:
         lane.due = None
         self.ready.pop(lane, None)
 
+    def put_last(self, lane: Lane) -> None:
+        """Its head is tried to see how the endpoint does: the others' turns come before its next one."""
+        self.lanes[lane.key] = self.lanes.pop(lane.key)
+
     def done(self, lane: Lane) -> None:
         """Its head was delivered, or put away; unless the lane was rewound meanwhile the next one's turn has come."""
         lane.busy = False

@@ -82,7 +82,7 @@ class Health:
     __slots__ = (
         "_in_a_row", "_interval", "_new_at", "_share", "_taken_at", "answers", "closed_at",
         "failed_lanes", "failing_since", "failures", "failures_since", "first_failures", "first_successes",
-        "is_open", "lanes", "later_successes", "probe_at", "probes", "since_close",
+        "is_open", "lanes", "later_successes", "opened_at", "probe_at", "probes", "since_close",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -96,6 +96,8 @@ class Health:
         self.is_open = False
         self.closed_at = 0.0
         """when it was last open"""
+        self.opened_at = 0.0
+        """when it last opened"""
         self.probe_at = 0.0
         self.probes = 0
         """probes that failed since it opened"""
@@ -116,7 +118,7 @@ class Health:
     def open_at(self, now: float, lanes: int) -> None:
         """Begin open, with a probe at once: a restart does not heal a receiver."""
         self.is_open = True
-        self.probe_at = now
+        self.opened_at = self.probe_at = now
         self.lanes = lanes
 
     def succeeded(self, now: float, *, first: bool = True) -> bool:
@@ -178,6 +180,7 @@ class Health:
         opens = not own_fault and self._is_down(now, lanes - suspects)
         if opens:
             self.is_open = True
+            self.opened_at = now
             self.probes = 0
             self.lanes = lanes
             self._interval = PROBE_FIRST_SECONDS
@@ -218,6 +221,10 @@ class Health:
         if trial is None:
             return int(lane in self.failed_lanes)
         return 2 if trial.suspect else 1
+
+    def is_probe_due(self, now: float) -> bool:
+        """Whether ``may_probe`` can be true of any lane: asked first, as there may be many lanes."""
+        return now >= self.probe_at or len(self.failed_lanes) == 1 or (self.answers and now >= self._new_at)
 
     def may_probe(self, now: float, lane: Hashable, trial: Trial | None = None) -> bool:
         """Whether the head of this lane may be tried while the breaker is open. When all failures were of one stream,
@@ -273,7 +280,8 @@ class Trial:
             against = health.first_failures - self._first_failures + health.later_successes - self._later_successes
             counts = taken >= max(1, against)
             if counts:
-                self.seconds += now - max(self._at, health.closed_at)
+                end = health.opened_at if health.is_open else now
+                self.seconds += max(0.0, end - max(self._at, health.closed_at))
                 self.suspect = True
         self._at = now
         self._first_successes = health.first_successes

@@ -142,12 +142,14 @@ class Line:
                 return None
             return self._probed(now, forced=True)
         if self.health.is_open:
-            return None if any(flight.probe for flight in self.flights) else self._probed(now)
+            if not self.health.is_probe_due(now) or any(flight.probe for flight in self.flights):
+                return None
+            return self._probed(now)
         return next(iter(backlog.ready), None)
 
     def _probed(self, now: float, *, forced: bool = False) -> Lane | None:
         """The next lane to probe with: a head that was not tried yet before others, those that may be poison last, and
-        each in its turn, so that no number of bad heads keeps the endpoint closed."""
+        each in its turn (``Backlog.put_last``), so that no number of bad heads keeps the endpoint closed."""
         lanes, health = self.backlog.lanes, self.health
         found: Lane | None = None
         lowest = 3
@@ -157,8 +159,6 @@ class Line:
                 found, lowest = lane, rank
                 if not rank:
                     break
-        if found is not None:
-            lanes[found.key] = lanes.pop(found.key)
         return found
 
     def suspects(self) -> int:

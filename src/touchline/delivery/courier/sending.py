@@ -157,6 +157,8 @@ class Sender:
         flight.replay = backlog.is_replay(lane, offset)
         item.attempts += 1
         backlog.begin(lane)
+        if flight.probe:
+            backlog.put_last(lane)
         line.flights[flight] = None
         self._stats.attempts += 1
         self._scheduler.started(line.share, len(outgoing.body), flight)
