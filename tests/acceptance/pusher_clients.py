@@ -20,6 +20,8 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
+from receivers import stop_listening
+
 from .hubs import Hub, free_port, wait_for
 from .nodes import NODE, need_package, node
 from .receivers import Program
@@ -199,7 +201,7 @@ class Line:
 
     async def _close(self) -> None:
         assert self._server is not None
-        self._server.close()
+        await stop_listening(self._server)
         tasks = list(self._tasks)
         await self._reset()
         for task in tasks:

@@ -19,6 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from receivers import stop_listening
+
 from .hubs import clean_environment, free_port, wait_for
 
 SILENT: Final = -1
@@ -149,7 +151,7 @@ class Reception:
 
     async def _shut_port(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
             self._server = None
         for _ in range(5):  # also those that were taken just now, and what their ends still have to do
             tasks = list(self._tasks)
