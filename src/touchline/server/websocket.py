@@ -260,7 +260,7 @@ class WebSocketConnection(asyncio.Protocol):
         hub = self._sessions.hub
         try:
             answer = hub.answer_at_once(question)
-        except Exception:
+        except Exception:  # whatever of ours failed, the client is told and the hub goes on
             self._unanswered()
         else:
             if self._session is not None:
@@ -270,7 +270,7 @@ class WebSocketConnection(asyncio.Protocol):
         hub = self._sessions.hub
         try:
             answer = await hub.answer(ask.question)
-        except Exception:
+        except Exception:  # as there
             self._unanswered()
         else:
             if self._session is None or self._transport is None:
