@@ -19,7 +19,8 @@ from websockets.utils import accept_key
 
 Take = Callable[[bytes], None]
 CONNECT_SECONDS = 20.0
-_SMALL_BUFFER = 4096
+SMALL_BUFFER = 4096
+"""Of the system, for one that reads at a pace: it reads up to so many bytes at once, and then waits."""
 _LARGE_BUFFER = 1024 * 1024
 _CLOSE = 8
 _PING = 9
@@ -124,7 +125,7 @@ class Line(asyncio.Protocol):
         plain = sockets.socket(sockets.AF_INET, sockets.SOCK_STREAM)
         try:
             if pace:
-                plain.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, _SMALL_BUFFER)
+                plain.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, SMALL_BUFFER)
             if address is not None:
                 plain.bind((address, 0))
             plain.setblocking(False)

@@ -10,7 +10,7 @@ import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.clients import Line, frame, websocket_head
+from bench.clients import SMALL_BUFFER, Line, frame, websocket_head
 from bench.soak.vitals import look
 from bench.stress.world import MIB, Stress
 
@@ -34,7 +34,7 @@ async def bad_readers(stress: Stress, seconds: float) -> None:
         (await one.open(pace=1)).vanish()
     slow = [stress.reader(len(stress.positions) - 1) for _ in range(each)]
     for one in slow:
-        await one.open(pace=2000)
+        await one.open(pace=round(3 * SMALL_BUFFER / stress.patience))  # three bufferfuls while the hub waits for one
     half = [stress.reader(len(stress.positions) - 1) for _ in range(each)]
     for one in half:
         (await one.open()).vanish()
