@@ -86,6 +86,19 @@ def bare_send_seconds(
     directory: Path, writes: Sequence[int], sockets: int, pause_seconds: float, core: int = 0
 ) -> float:
     """CPU seconds of a C loop that writes to each of so many sockets, one size after the other, a pause apart."""
+    return _bare_send(directory, writes, sockets, pause_seconds, core, "raw", sum(writes))[0]
+
+
+def bare_send_timed(directory: Path, writes: Sequence[int], sockets: int, pause_seconds: float) -> tuple[float, Timed]:
+    """The same, and when the writes came, counted from when they were due; each of 40 bytes or more."""
+    seconds, account = _bare_send(directory, writes, sockets, pause_seconds, 0, "timed", len(writes))
+    assert account
+    return seconds, account
+
+
+def _bare_send(
+    directory: Path, writes: Sequence[int], sockets: int, pause_seconds: float, core: int, kind: str, expected: int
+) -> tuple[float, Timed | None]:
     listed = directory / "writes"
     listed.write_text("\n".join(map(str, writes)))
     port = free_port()
@@ -97,8 +110,9 @@ def bare_send_seconds(
     )
     says(process, "listening")
     clients = [socket.create_connection((LOOPBACK, port)) for _ in range(sockets)]
-    with receivers(directory, clients, "raw", str(sum(writes))) as readers:
+    with receivers(directory, clients, kind, str(expected)) as readers:
         says(readers, "complete")
+        account = timed(readers) if kind == "timed" else None
         assert process.stdout
         seconds, sent = process.stdout.readline().split()
         if int(sent) != len(writes) * sockets:
@@ -106,4 +120,4 @@ def bare_send_seconds(
     process.wait()
     for one in clients:
         one.close()
-    return float(seconds)
+    return float(seconds), account

@@ -11,7 +11,7 @@ import uvloop
 from bench.hubs import EVENT_FRAME_BYTES, PADDING, Hub, closed, opened
 from bench.load import measured
 from bench.machine import hub, on_core
-from bench.programs import bare_send_seconds, compiled
+from bench.programs import bare_send_timed, compiled
 from touchline.benchmarks.bare import sqlite_commit_seconds
 from touchline.benchmarks.events import event
 from touchline.benchmarks.publisher import publish_at_rate
@@ -30,6 +30,7 @@ def run(directory: Path, small: bool) -> list[Row]:
     median: list[float] = []
     commits: list[float] = []
     writes: list[float] = []
+    slow_writes: list[float] = []
     with on_core(1), hub(directory / "reach") as (process, url):
         served = Hub(url, directory / "reach")
         for number in range(rounds):
@@ -52,10 +53,10 @@ def run(directory: Path, small: bool) -> list[Row]:
             if found is None:
                 raise SystemExit("the hub cannot take the rate")
             commit = statistics.median(sqlite_commit_seconds(directory, count, 1)) * 1e3
-            loops = min(count, 50)
-            loop = bare_send_seconds(directory, [EVENT_FRAME_BYTES] * loops, sessions, 1 / EVENTS_PER_SECOND)
+            _, loop = bare_send_timed(directory, [EVENT_FRAME_BYTES] * count, sessions, 1 / EVENTS_PER_SECOND)
             commits.append(commit)
-            writes.append(loop / loops * 1e3)
+            writes.append(loop.last_median_ms)
+            slow_writes.append(loop.last_p99_ms)
             whole.append(found[2].last_p99_ms)
             median.append(found[2].last_median_ms)
             beyond.append(found[2].last_p99_ms - commit)
@@ -66,8 +67,10 @@ def run(directory: Path, small: bool) -> list[Row]:
             figure=f"p99 {interval(beyond, 1, 'ms')} beyond the median commit; whole: p99 {interval(whole, 1, 'ms')}, "
             f"median {interval(median, 1, 'ms')}",
             baseline=f"SQLite commit {interval(commits, 2, 'ms')}, "
-            f"C loop of {sessions} writes {interval(writes, 1, 'ms')}",
-            ratio=interval([one / other for one, other in zip(median, bare, strict=True)]),
+            f"C loop of {sessions} writes: last of them, p99 {interval(slow_writes, 1, 'ms')}, "
+            f"median {interval(writes, 1, 'ms')}",
+            ratio=f"p99 {interval([one / other for one, other in zip(beyond, slow_writes, strict=True)])}, "
+            f"median {interval([one / other for one, other in zip(median, bare, strict=True)])}",
             target=f"p99 ≤ {TARGET_MS:.0f} ms beyond the fsync",
             met=statistics.median(beyond) <= TARGET_MS,
         )

@@ -1,7 +1,7 @@
 /* The limit of fan-out: accept N sockets, then write one message to each, R times. Prints CPU seconds and messages.
  * Usage: send_loop PORT SOCKETS ROUNDS BYTES PAUSE_US [SIZES]
  * With SIZES, a file of numbers, round r writes as many bytes as number r says, BYTES being the largest, and rounds begin
- * PAUSE_US apart: an open loop. */
+ * PAUSE_US apart: an open loop; each write begins with "sent":<CLOCK_MONOTONIC ns when its round was due>, where there is room. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -44,6 +44,7 @@ int main(int argc, char **argv) {
   clock_gettime(CLOCK_MONOTONIC, &due);
   double before = cpu();
   for (int r = 0; r < rounds; r++) {
+    if (size[r] >= 40) memset(message, ' ', 40), message[sprintf(message, "\"sent\":%lu,", due.tv_sec * 1000000000ul + due.tv_nsec)] = ' ';
     for (int i = 0; i < sockets; i++) sent += send(fd[i], message, size[r], 0) == size[r];
     if (!sizes) {
       usleep(pause);
