@@ -35,7 +35,8 @@ from touchline.benchmarks.rows import Row, interval, ratios
 HERE = Path(__file__).parent
 PACKAGES = ("fastapi", "uvicorn", "websockets", "python-socketio", "uvloop", "httptools")
 SESSIONS = 500
-RATES = (100, 200, 400, 800)
+RATES = (100, 200, 400, 800, 1600, 3200)
+"""Events a second, each twice the one before."""
 _START_SECONDS = 20.0
 _DROWNED_MS = 1000.0
 _TEXT = '{"seq":"1000","type":"data","source":"shot","data":%s}'
@@ -68,7 +69,7 @@ class Arm:
 def run(directory: Path, small: bool) -> list[Row]:
     """Rounds of all rates and servers, interleaved."""
     compiled(directory)
-    sessions, rates, rounds, seconds = (10, (100,), 1, 0.5) if small else (SESSIONS, RATES, 3, 3.0)
+    sessions, rates, rounds, seconds = (10, (100, 200), 1, 0.5) if small else (SESSIONS, RATES, 3, 3.0)
     steps: dict[str, list[Step]] = {}
     drowned: dict[str, int] = {}
     """From which rate on a server is spared: one that is seconds late falls behind for good."""
@@ -87,7 +88,8 @@ def run(directory: Path, small: bool) -> list[Row]:
                     if step is None or step.found.p99_ms > _DROWNED_MS:
                         drowned[arm.name] = rate + (step is not None)
     rows = [_row(arm.name, steps.get(arm.name, ()), rate, sessions) for arm in arms for rate in rates]
-    return [row for row in rows if row is not None] + _verdict(arms, steps, sessions)
+    beside = _verdict(arms, steps, sessions) + _doubled(arms, steps, sessions)
+    return [row for row in rows if row is not None] + beside
 
 
 def _step(directory: Path, arm: Arm, run: str, rate: int, seconds: float, sessions: int) -> Step | None:
@@ -135,7 +137,7 @@ def _verdict(arms: Sequence[Arm], steps: dict[str, list[Step]], sessions: int) -
         mine, others = mine[:rounds], others[:rounds]
         per_core = ratios([step.micros for step in others], [step.micros for step in mine])
         late = ratios([step.found.p99_ms for step in mine], [step.found.p99_ms for step in others])
-        is_target = arm.name.startswith("centrifuge") and "WriteDelay" not in arm.name  # the usual design
+        is_target = _is_target(arm.name)
         rows.append(
             Row(
                 work=f"hub beside {arm.name}, {rate * sessions:,} messages/s, round by round",
@@ -149,6 +151,42 @@ def _verdict(arms: Sequence[Arm], steps: dict[str, list[Step]], sessions: int) -
             )
         )
     return rows
+
+
+def _doubled(arms: Sequence[Arm], steps: dict[str, list[Step]], sessions: int) -> list[Row]:
+    """The hub at twice the highest rate that a peer takes in time, and how late both are, each on its core."""
+    rows = []
+    ours = steps.get(arms[0].name, ())
+    for arm in arms[1:]:
+        theirs = steps.get(arm.name, ())
+        rate = _in_time(theirs)
+        mine, others = [step for step in ours if step.rate == 2 * rate], [step for step in theirs if step.rate == rate]
+        if not mine or not others:
+            continue
+        rounds = min(len(mine), len(others))
+        mine, others = mine[:rounds], others[:rounds]
+        late = ratios([step.found.p99_ms for step in mine], [step.found.p99_ms for step in others])
+        rows.append(
+            Row(
+                work=f"hub at {2 * rate * sessions:,} messages/s, {arm.name} at {rate * sessions:,}, "
+                "the most that it takes in time",
+                figure=f"p99 {interval([step.found.p99_ms for step in mine], 1, 'ms')} "
+                f"({interval([step.core for step in mine])} of a core)",
+                cpu=interval([step.micros for step in mine], 2, "µs"),
+                baseline=f"p99 {interval([step.found.p99_ms for step in others], 1, 'ms')} "
+                f"({interval([step.core for step in others])} of a core), "
+                f"{interval([step.micros for step in others], 2, 'µs')}",
+                ratio=f"twice its messages, p99 {interval(late)} of its",
+                target="p99 ≤ 0.5" if _is_target(arm.name) else "-",
+                met=statistics.median(late) <= 0.5 if _is_target(arm.name) else None,
+            )
+        )
+    return rows
+
+
+def _is_target(name: str) -> bool:
+    """Whether the target speaks of this peer: Centrifuge in its usual design."""
+    return name.startswith("centrifuge") and "WriteDelay" not in name
 
 
 def _in_time(steps: Sequence[Step]) -> int:

@@ -264,7 +264,7 @@ def connections(hub: Hub) -> list[WebSocketConnection]:
 def tick(hub: Hub) -> None:
     """What the hub does once a second."""
     hub.on_loop(hub.running.hub.fanout.tick)
-    hub.on_loop(hub.running.sessions.tick)
+    hub.wait(hub.running.sessions.tick())
 
 
 def due(hub: Hub) -> None:

@@ -46,7 +46,7 @@ def tick(hub: Hub, times: int = 1) -> None:
     """What the hub does once a second."""
     for _ in range(times):
         hub.on_loop(hub.running.hub.fanout.tick)
-        hub.on_loop(hub.running.sessions.tick)
+        hub.wait(hub.running.sessions.tick())
 
 
 def connections(hub: Hub) -> list[WebSocketConnection]:

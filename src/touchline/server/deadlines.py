@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import OrderedDict
 from typing import Final, Protocol
 
 from touchline.clock import Clock
@@ -17,6 +18,8 @@ _log: Final = logging.getLogger(__name__)
 
 TOGETHER_SECONDS: Final = 0.05
 """A call comes so much late at most, and never early."""
+_TURN_SECONDS: Final = 0.004
+"""How long those of a moment may hold the event loop before others get their turn."""
 
 
 class Due(Protocol):
@@ -35,7 +38,8 @@ class Deadlines:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: dict[int, dict[Due, None]] = {}
-        self._coming: dict[Due, None] = {}
+        self._coming: OrderedDict[Due, None] = OrderedDict()
+        self._going_on = False
 
     def move(self, one: Due, moment: int | None, due: float | None) -> int | None:
         """Leave a moment (None: it has none) for that of a monotonic time (None: none any more); the new one."""
@@ -60,11 +64,21 @@ class Deadlines:
         if self._clock.monotonic() < moment * TOGETHER_SECONDS:  # the loop counts in milliseconds
             self._call(moment)
             return
-        self._coming = self._waiting.pop(moment)
+        self._coming.update(self._waiting.pop(moment))
+        if not self._going_on:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._going_on = False
+        until = self._clock.monotonic() + _TURN_SECONDS
         while self._coming:  # one by one: who is called may send others away
-            one, _ = self._coming.popitem()
+            one, _ = self._coming.popitem(last=False)
             try:
                 one.due()
             except Exception:  # a feed's code; those behind it have their time too
                 _log.exception("a session could not do what was due")
                 one.abort()
+            if self._clock.monotonic() > until:
+                self._going_on = True
+                asyncio.get_running_loop().call_soon(self._go_on)
+                break

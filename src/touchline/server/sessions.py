@@ -11,7 +11,7 @@ import logging
 import random
 import re
 import resource
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,13 +22,18 @@ from touchline.model import Position, Record
 from touchline.server.config import Settings
 from touchline.server.deadlines import Deadlines
 from touchline.server.hub import Hub
+from touchline.server.metrics import Metrics
 from touchline.wire import frames
 
 _log: Final = logging.getLogger(__name__)
 
 _RECHECK_TICKS: Final = 2
+_SHARES: Final = 16
+"""In which each second's look at the sessions is done: what is due to all of them does not wait for the whole."""
 _OWN_DESCRIPTORS: Final = 64
 """For the log, the listeners and what is opened in passing."""
+_TOLD: Final = frozenset({EndReason.REVOKED, EndReason.STALLED, EndReason.GAP, EndReason.FAULT})
+"""Ends that are somebody's trouble; the others are the usual way of things, and thousands come at once."""
 _ROOM_AGAIN: Final = 0.9
 """Of the limit: once it was reached, it is said again only after it was left so far behind."""
 
@@ -43,6 +48,7 @@ class Identity(msgspec.Struct, frozen=True):
     member: Member | None = None
 
 
+@runtime_checkable
 class Session(Protocol):
     """An open session, whatever its transport."""
 
@@ -88,6 +94,23 @@ def _room(settings: Settings) -> int:
     return min(settings.max_connections, max(allowed // 2, allowed - own))
 
 
+class Counts:
+    """How many WebSocket sessions of a feed are open, and were. Metrics are looked up once."""
+
+    def __init__(self, metrics: Metrics, feed: str) -> None:
+        self._open = metrics.sessions.labels(feed, "websocket")
+        self._opened = metrics.sessions_opened.labels(feed, "websocket")
+
+    def begin(self) -> None:
+        """One more is open."""
+        self._open.inc()
+        self._opened.inc()
+
+    def end(self) -> None:
+        """One of them is gone."""
+        self._open.dec()
+
+
 class Sessions:
     """See the module docstring."""
 
@@ -98,6 +121,7 @@ class Sessions:
         host = urlsplit(hub.settings.base_url).netloc if hub.settings.base_url else ""
         self.public_host: str | None = host or None
         self.deadlines = Deadlines(hub.clock)
+        self._counts: dict[str, Counts] = {}
         self._open: dict[Session, None] = {}
         self._full = False
         self._ticks = 0
@@ -127,9 +151,23 @@ class Sessions:
         """A session begins (or its handshake does)."""
         self._open[session] = None
 
+    def counts(self, feed: str) -> Counts:
+        """Where a feed's WebSocket sessions are counted."""
+        found = self._counts.get(feed)
+        if found is None:
+            found = self._counts[feed] = Counts(self.hub.metrics, feed)
+        return found
+
     def remove(self, session: Session) -> None:
         """A session is gone."""
         self._open.pop(session, None)
+
+    def ended(self, session: Session, feed: str, reason: EndReason) -> None:
+        """The hub ends a session: counted, and told where somebody will ask why."""
+        self.hub.metrics.sessions_ended.labels(feed, reason.value).inc()
+        partner = None if session.identity is None else session.identity.partner
+        level = logging.INFO if reason in _TOLD else logging.DEBUG
+        _log.log(level, "a session is ended", extra={"feed": feed, "partner": partner, "reason": reason.value})
 
     def identity(self, feed: str, wish: Identify) -> Identity:
         """Whom a session acts for, as of now."""
@@ -167,24 +205,37 @@ class Sessions:
             session.abort()
 
     def recheck(self) -> None:
-        """Look at every session again; when rights changed, and every few seconds for expiry."""
-        good_keys = frozenset(key.id for key in self.hub.directory.keys() if key.revoked_at is None)  # noqa: SIM118
+        """Look at every session again, since rights changed."""
+        good_keys = self._good_keys()
         for session in list(self._open):
-            if session.identity is not None and (reason := self._why_end(session.identity, good_keys)) is not None:
-                self._end(session, reason)
+            self._check(session, good_keys)
 
-    def tick(self) -> None:
-        """Once a second."""
+    def _good_keys(self) -> frozenset[str]:
+        return frozenset(key.id for key in self.hub.directory.keys() if key.revoked_at is None)  # noqa: SIM118
+
+    def _check(self, session: Session, good_keys: frozenset[str]) -> None:
+        if session.identity is not None and (reason := self._why_end(session.identity, good_keys)) is not None:
+            self._end(session, reason)
+
+    async def tick(self) -> None:
+        """Once a second: each session's own periodic work and, every few seconds, whether its rights have expired."""
         now = self.hub.clock.monotonic()
-        for session in list(self._open):
+        self._ticks += 1
+        good_keys = self._good_keys() if self._ticks % _RECHECK_TICKS == 0 else None
+        sessions = list(self._open)
+        share = len(sessions) // _SHARES + 1
+        for number, session in enumerate(sessions, 1):
+            if session not in self._open:  # it ended meanwhile
+                continue
             try:
                 session.tick(now)
             except Exception:  # a feed's code; the sessions behind it have their second too
                 _log.exception("a session's periodic work failed")
                 session.abort()
-        self._ticks += 1
-        if self._ticks % _RECHECK_TICKS == 0:
-            self.recheck()
+            if good_keys is not None:
+                self._check(session, good_keys)
+            if number % share == 0:
+                await asyncio.sleep(0)
 
     async def drain(self) -> None:
         """Tell every session to come back, spread so that they do not all come at once."""

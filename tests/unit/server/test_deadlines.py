@@ -126,3 +126,44 @@ async def test_again_and_again() -> None:
         while len(one.called) < 3:
             await asyncio.sleep(0.001)
     assert one.moment is None
+
+
+class Hurried(SystemClock):
+    """A clock that can be put forward."""
+
+    ahead_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_seconds
+
+
+async def test_many_of_one_moment_let_others_have_their_turn() -> None:
+    clock = Hurried()
+    deadlines = Deadlines(clock)
+    ones = [One(deadlines) for _ in range(12)]
+    later = One(deadlines)
+    called: list[int] = []
+    between: list[int] = []
+
+    def other() -> None:
+        between.append(len(called))
+
+    for number, one in enumerate(ones):
+
+        def then(number: int = number) -> None:
+            clock.ahead_seconds += 0.0015  # so long each of them takes
+            called.append(number)
+            if number == 0:
+                asyncio.get_running_loop().call_soon(other)
+                ones[-1].at(None)
+                later.at(clock.monotonic() - TOGETHER_SECONDS)
+
+        one.then = then
+    due = clock.monotonic() + 0.01
+    for one in ones:
+        one.at(due)
+    await comes(*ones[:-1], later)
+    assert between
+    assert 0 < between[0] < len(called), "somebody else was called between two of them"
+    assert called == list(range(11)), "each once, in the order in which they asked, and not who was sent away"
+    assert len(later.called) == 1

@@ -6,7 +6,9 @@
 - ``states``   the newest value per key of the state lane, for those who were slow or come late
 - ``catchup``  whose turn it is to pull, and reading the log, shared between those who are behind
 - ``runs``     bytes joined for one who catches up, for those who stand where it stood
-- ``fanout``   the whole: pushing, flow control, and the splice to live
+- ``output``   frames, each made once, and their way to one reader
+- ``pulling``  the turns of those who are behind, and the splice to live
+- ``fanout``   the whole: pushing and flow control
 
 It is driven by the log's follower callback and by the sockets' flow control.
 

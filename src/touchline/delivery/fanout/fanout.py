@@ -3,7 +3,7 @@
 How a record goes out: it is matched and encoded once per group, joined with what else is due in the same tick, and
 written once per reader; readers of several groups share the joined bytes with all for whom the same is due. A reader
 whose sink holds too much leaves its groups and becomes a cursor; as the sink drains it pulls what it missed
-(``catchup``), and when nothing is missing it joins its groups again in the same breath, so that there is neither gap
+(``pulling``), and when nothing is missing it joins its groups again in the same breath, so that there is neither gap
 nor duplicate. Of the state lane only the newest value per key is kept for it meanwhile. Only a reader whose sink does
 not drain at all is ended, as one that may resume.
 
@@ -14,20 +14,21 @@ there misses nothing of the event lane.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from touchline.clock import Clock
-from touchline.delivery.fanout.catchup import CallSoon, Readings, Spawn, Turns
+from touchline.delivery.fanout.catchup import CallSoon, Spawn
 from touchline.delivery.fanout.groups import Group, Groups, joined, shares
-from touchline.delivery.fanout.limits import FanoutLimits, FanoutStats
+from touchline.delivery.fanout.limits import FanoutLimits
+from touchline.delivery.fanout.output import Output
+from touchline.delivery.fanout.pulling import Pulling
 from touchline.delivery.fanout.reader import Following, Framing, Mode, Reader, Sink
-from touchline.delivery.fanout.runs import Run, Runs, Start
-from touchline.delivery.fanout.states import States, StateValue
-from touchline.delivery.fanout.tail import Entry, Tail, position_in
+from touchline.delivery.fanout.states import States
+from touchline.delivery.fanout.tail import Entry, Tail
 from touchline.feeds.base import EndReason, Selector
 from touchline.log.base import EventLog
-from touchline.model import Lane, Position, Record
+from touchline.model import STATE_LANE, Record
 
 _log: Final = logging.getLogger(__name__)
 
@@ -44,31 +45,47 @@ class Fanout:
         spawn: Spawn,
         limits: FanoutLimits | None = None,
     ) -> None:
-        self._log = log
         self._clock = clock
         self._limits = limits or FanoutLimits()
         self._groups = Groups()
         self._tail = Tail(log.head, max_records=self._limits.tail_records, max_bytes=self._limits.tail_bytes)
         self._states = States(max_streams=self._limits.state_streams, max_keys=self._limits.state_keys)
-        self._runs = Runs(self._limits.runs_bytes)
-        self._turns = Turns(clock, call_soon, self._take_turn)
+        self._output = Output(log, clock.monotonic())
         self._blocked: dict[Reader, None] = {}
         self._to_settle: list[Reader] = []
         self._early: dict[Reader, None] = {}
         self._dispatching = False
         self.readers: dict[Reader, None] = {}
-        self.dispatched = log.head
-        self.now = clock.monotonic()
+        self.stats = self._output.stats
+        self._pulling = Pulling(
+            log,
+            clock,
+            call_soon,
+            spawn,
+            self._limits,
+            self._output,
+            self._tail,
+            self._states,
+            join=self._join_groups,
+            end=self._end,
+        )
+
+    @property
+    def dispatched(self) -> int:
+        """The highest event-lane offset that went through here."""
+        return self._output.dispatched
+
+    @property
+    def now(self) -> float:
         """Coarse monotonic time, read once per dispatch and tick, for those who note that they wrote."""
-        self.stats = FanoutStats()
-        self._readings = Readings(log, spawn, self._limits, self.stats, self._turns.add, self._end_behind)
+        return self._output.now
 
     # sessions
 
     def attach(self, sink: Sink, framing: Framing) -> Reader:
         """A new session, which follows nothing yet."""
         reader = Reader(sink, framing)
-        reader.cursor = self.dispatched
+        reader.cursor = self._output.dispatched
         self.readers[reader] = None
         return reader
 
@@ -88,11 +105,11 @@ class Fanout:
         if reader.mode is Mode.DONE:
             return
         self._leave_groups(reader)
-        start = self.dispatched if after is None else after
+        start = self._output.dispatched if after is None else after
         if reader.mode is Mode.LIVE:
             for following in reader.followings.values():
-                following.after = max(following.after, self.dispatched)
-            reader.cursor = min(start, self.dispatched) if reader.followings else start
+                following.after = max(following.after, self._output.dispatched)
+            reader.cursor = min(start, self._output.dispatched) if reader.followings else start
         else:
             for following in reader.followings.values():
                 following.after = max(following.after, reader.cursor)
@@ -101,7 +118,7 @@ class Fanout:
         reader.state_seen = 0
         reader.chunk = None  # it may hold what the others follow alone
         reader.mode = Mode.BEHIND
-        self._turns.add(reader)
+        self._pulling.add(reader)
 
     def unfollow(self, reader: Reader, number: int) -> None:
         """Stop one following."""
@@ -120,7 +137,7 @@ class Fanout:
 
     def _is_early(self, reader: Reader) -> bool:
         """Whether one of its followings begins ahead of what was dispatched."""
-        return any(following.after > self.dispatched for following in reader.followings.values())
+        return any(following.after > self._output.dispatched for following in reader.followings.values())
 
     def _leave_groups(self, reader: Reader) -> None:
         if reader.mode is Mode.LIVE:
@@ -140,7 +157,7 @@ class Fanout:
     def dispatch(self, records: Sequence[Record]) -> None:
         """Push records, durable event lane in offset order and state lane as it comes, to the live sessions."""
         self._dispatching = True
-        self.now = self._clock.monotonic()
+        self._output.now = self._clock.monotonic()
         try:
             self._push(records)
         except Exception:  # whatever it is, no live session may go on with a hole
@@ -157,16 +174,17 @@ class Fanout:
         number = 0
         full = overfull = False
         join_bytes = self._limits.join_bytes
+        output, keep, groups_of = self._output, self._tail.add, self._groups.of
         for record in records:
-            if record.event.lane is Lane.STATE:
+            if record.event.lane is STATE_LANE:
                 self._states.keep(record)
                 entry = Entry(record)
             else:
-                entry = self._tail.add(record)
-                self.dispatched = max(self.dispatched, record.offset)
-            for group in self._groups.of(record):
+                entry = keep(record)
+                output.dispatched = max(output.dispatched, record.offset)
+            for group in groups_of(record):
                 try:
-                    frame = self._frame(entry, group.framing, group.selector.variant)
+                    frame = output.frame(entry, group.framing, group.selector.variant)
                 except Exception:  # a feed's code: its fault is its own readers' alone
                     _log.exception("a record could not be encoded", extra={"framing": group.framing.name})
                     self._fail(group)
@@ -174,7 +192,7 @@ class Fanout:
                 if frame is None:
                     continue
                 for reader, following in group.checked.items():
-                    if record.event.lane is Lane.STATE or record.offset > following.after:
+                    if record.event.lane is STATE_LANE or record.offset > following.after:
                         reader.pending.append(frame)
                         reader.pending_bytes += len(frame)
                         overfull = overfull or reader.pending_bytes >= join_bytes
@@ -205,7 +223,7 @@ class Fanout:
         found = [
             reader
             for reader, following in group.checked.items()
-            if record.event.lane is Lane.STATE or record.offset > following.after
+            if record.event.lane is STATE_LANE or record.offset > following.after
         ]
         found += [*group.solo, *group.joint]
         for reader in found:
@@ -222,11 +240,11 @@ class Fanout:
     def _recover(self, records: Sequence[Record]) -> None:
         """After an error in the middle: keep what came, so that nobody reads over a hole, and end all live readers."""
         for record in records:
-            if record.event.lane is Lane.STATE:
+            if record.event.lane is STATE_LANE:
                 self._states.keep(record)
-            elif record.offset > self.dispatched:
+            elif record.offset > self._output.dispatched:
                 self._tail.add(record)
-                self.dispatched = record.offset
+                self._output.dispatched = record.offset
         for reader in list(self.readers):
             if reader.mode is Mode.LIVE and reader.followings:
                 self._end(reader, EndReason.FAULT)
@@ -238,18 +256,6 @@ class Fanout:
         except Exception:  # the shell's code: the reader is let go all the same
             _log.exception("a session could not be ended", extra={"reason": reason.value})
         self.detach(reader)
-
-    def _frame(self, entry: Entry, framing: Framing, variant: object) -> bytes | None:
-        key = (framing.name, variant)
-        frames = entry.frames
-        if frames is not None and key in frames:
-            return frames[key]
-        record = entry.record
-        offset = self.dispatched if record.event.lane is Lane.STATE else record.offset
-        frame = framing.make(record, variant, Position(self._log.epoch, offset))
-        entry.keep(key, frame)
-        self.stats.encoded += 1
-        return frame
 
     def _flush_full(self, touched: dict[Group, None]) -> None:
         """Write what has grown to a write's share. Groups with common readers go together, or the order were lost."""
@@ -279,7 +285,7 @@ class Fanout:
             stats.writes += len(readers)
             stats.written_bytes += len(data) * len(readers)
         for group in groups:
-            group.clear(self.now)
+            group.clear(self._output.now)
         for reader in failed:
             self._end(reader, EndReason.FAULT)
         if self._to_settle:
@@ -290,7 +296,7 @@ class Fanout:
             if reader.pending_bytes >= at_least:
                 readers.pop(reader)
                 try:
-                    self._write(reader, reader.pending)
+                    self._output.write(reader, reader.pending)
                 except Exception:  # one reader's socket must not stop the others
                     _log.exception("a session could not be written to")
                     self._end(reader, EndReason.FAULT)
@@ -303,17 +309,6 @@ class Fanout:
         """When something was last written to a reader (coarse monotonic time)."""
         times = [following.group.flushed_at for following in reader.followings.values() if following.group is not None]
         return max(reader.written_at, *times) if times else reader.written_at
-
-    def _write(self, reader: Reader, frames: list[bytes]) -> None:
-        if frames:
-            self._write_joined(reader, frames[0] if len(frames) == 1 else b"".join(frames), len(frames))
-
-    def _write_joined(self, reader: Reader, data: bytes, frames: int) -> None:
-        reader.written_at = self.now
-        reader.sink.write(data)
-        self.stats.frames += frames
-        self.stats.writes += 1
-        self.stats.written_bytes += len(data)
 
     # flow control
 
@@ -334,7 +329,7 @@ class Fanout:
         reader.blocked = False
         self._blocked.pop(reader, None)
         if reader.mode is Mode.BEHIND:
-            self._turns.add(reader)
+            self._pulling.add(reader)
 
     def _settle(self) -> None:
         readers, self._to_settle = self._to_settle, []
@@ -342,7 +337,7 @@ class Fanout:
             if reader.mode is Mode.LIVE and reader.blocked:
                 self._leave_groups(reader)
                 reader.mode = Mode.BEHIND
-                reader.cursor = max(reader.cursor, self.dispatched)
+                reader.cursor = max(reader.cursor, self._output.dispatched)
                 reader.state_seen = self._states.version
                 if self._states.slowest is None:
                     self._states.slowest = reader.state_seen
@@ -350,7 +345,7 @@ class Fanout:
 
     def tick(self) -> None:
         """Once a second: end the sessions that made no progress at all."""
-        now = self.now = self._clock.monotonic()
+        now = self._output.now = self._clock.monotonic()
         for reader in [reader for reader in self._early if not self._is_early(reader)]:
             del self._early[reader]
             if reader.mode is Mode.LIVE:
@@ -366,165 +361,3 @@ class Fanout:
             reader.blocked_backlog = backlog
         self._states.slowest = min((reader.state_seen for reader in self._blocked), default=None)
         self.stats.conflated = self._states.conflated
-
-    # catching up
-
-    def _take_turn(self, reader: Reader) -> None:
-        try:
-            self._pull(reader)
-        except Exception:  # the top of a turn: the next reader's comes all the same
-            _log.exception("a session's catch-up failed", extra={"framing": reader.framing.name})
-            self._end(reader, EndReason.FAULT)
-
-    def _end_behind(self, reader: Reader, reason: EndReason) -> None:
-        """The log cannot be read for the reader any further."""
-        self.stats.gaps += reason is EndReason.GAP
-        self._end(reader, reason)
-
-    def _pull(self, reader: Reader) -> None:
-        if reader.mode is not Mode.BEHIND or reader.blocked:
-            return
-        if not reader.followings:
-            self._splice(reader)
-            return
-        single = reader.single()
-        feed = single.selector.feed if single else None
-        subject = single.selector.subject if single else None
-        if not self._send_runs(reader):
-            if not reader.blocked:
-                self._turns.add(reader)
-            return
-        if reader.cursor >= self._tail.floor:
-            if self._send(reader, self._tail.after(reader.cursor, feed, subject)):
-                self._splice(reader)
-            elif not reader.blocked:
-                self._turns.add(reader)
-            return
-        chunk = self._readings.chunk(reader, feed, subject)
-        if chunk is None:
-            return
-        index = position_in(chunk.entries, reader.cursor)
-        if self._send(reader, chunk.entries[index:]):
-            reader.cursor = max(reader.cursor, chunk.reached)
-            self._send_states(reader)
-        if not reader.blocked:
-            self._turns.add(reader)
-
-    def _send_runs(self, reader: Reader) -> bool:
-        """Write what was joined for others already; whether the sink has room and the pull's share is not used up."""
-        written = 0
-        while (start := self._start(reader)) is not None and (run := self._runs.get(start)) is not None:
-            reader.cursor = run.end
-            self._write_joined(reader, run.data, run.frames)
-            written += len(run.data)
-            if reader.blocked or written >= self._limits.pull_bytes:
-                return False
-        return True
-
-    @staticmethod
-    def _start(reader: Reader) -> Start | None:
-        """The place from which others may want the same bytes; None where what is sent depends on the reader."""
-        following = reader.single()
-        if following is None or following.after > reader.cursor:
-            return None
-        return reader.framing, following.selector, reader.cursor
-
-    def _send_joined(self, reader: Reader, frames: list[bytes], start: Start | None) -> None:
-        """Write frames that begin at ``start`` and end at the reader's cursor."""
-        if frames:
-            data = b"".join(frames)
-            if start is not None:
-                self._runs.put(start, Run(data, len(frames), reader.cursor))
-            self._write_joined(reader, data, len(frames))
-
-    def _send(self, reader: Reader, entries: Iterable[Entry]) -> bool:
-        """Write frames until the sink is full or the pull's share is used; whether all entries were passed."""
-        frames: list[bytes] = []
-        size = written = 0
-        framing, is_last, join_bytes = reader.framing, reader.framing.is_last, self._limits.join_bytes
-        # Looked up once: thousands of sessions may have hundreds of records each to catch up on.
-        followed = [
-            (following, following.after, following.selector.matches, (framing.name, following.selector.variant))
-            for following in reader.followings.values()
-        ]
-        start = self._start(reader)
-        for entry in entries:
-            record = entry.record
-            offset = record.offset
-            for following, after, matches, key in followed:
-                if offset > after and matches(record):
-                    made = entry.frames
-                    if made is not None and key in made:
-                        frame = made[key]
-                    else:
-                        frame = self._frame(entry, framing, following.selector.variant)
-                    if frame is not None:
-                        frames.append(frame)
-                        size += len(frame)
-                        if is_last is not None and is_last(record):
-                            following.finite = True
-                            start = None  # each has to come by here for itself
-            reader.cursor = offset
-            if size >= join_bytes:
-                self._send_joined(reader, frames, start)
-                frames, written, size, start = [], written + size, 0, self._start(reader)
-                if reader.blocked or written >= self._limits.pull_bytes:
-                    return False
-        self._send_joined(reader, frames, start)
-        return not reader.blocked
-
-    def _splice(self, reader: Reader) -> None:
-        for following in reader.followings.values():
-            following.after = max(following.after, reader.cursor)
-        reader.cursor = max(reader.cursor, self.dispatched)
-        if not self._send_states(reader):
-            if not reader.blocked:
-                self._turns.add(reader)
-            return
-        reader.mode = Mode.LIVE
-        reader.chunk = None
-        self._join_groups(reader)
-        self.stats.spliced += 1
-        if any(following.finite for following in reader.followings.values()):
-            self._end(reader, EndReason.FINISHED)
-
-    # state lane
-
-    def _send_states(self, reader: Reader) -> bool:
-        """The newest value per key that changed since the reader last saw the state lane, as much as the sink takes in
-        one turn; whether that was all and there is room for more.
-        """
-        if reader.state_seen == self._states.version:
-            return not reader.blocked
-        due = [
-            (value.version, following.number, value, following.selector.variant)
-            for following in reader.followings.values()
-            for value in self._states.due(following.selector, reader.state_seen)
-        ]
-        due.sort(key=lambda item: item[:2])
-        frames: list[bytes] = []
-        size = written = 0
-        for version, _, value, variant in due:
-            if size >= self._limits.join_bytes and version > reader.state_seen:
-                self._write(reader, frames)
-                frames, written, size = [], written + size, 0
-                if reader.blocked or written >= self._limits.pull_bytes:
-                    return False
-            frame = self._state_frame(value, reader, variant)
-            if frame is not None:
-                frames.append(frame)
-                size += len(frame)
-            reader.state_seen = version
-        reader.state_seen = self._states.version
-        self._write(reader, frames)
-        return not reader.blocked
-
-    def _state_frame(self, state: StateValue, reader: Reader, variant: Hashable) -> bytes | None:
-        """A kept value's frame. It names the reader's own position: one that is behind must not resume ahead of it."""
-        key = (reader.framing.name, variant)
-        made = state.frames.get(key)
-        if made is None or made[0] != reader.cursor:
-            frame = reader.framing.make(state.record, variant, Position(self._log.epoch, reader.cursor))
-            made = state.frames[key] = (reader.cursor, frame)
-            self.stats.encoded += 1
-        return made[1]

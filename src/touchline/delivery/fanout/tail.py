@@ -12,6 +12,8 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from touchline.model import Lane, Record
 
 _OVERHEAD_BYTES: Final = 700
@@ -41,16 +43,13 @@ class Weight:
             self.whole.size_bytes += size_bytes
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False, gc=False):
     """A record with the frames that were made of it, by (framing, variant); most are never asked for any."""
 
-    __slots__ = ("frames", "record", "weight")
-
-    def __init__(self, record: Record, weight: Weight | None = None) -> None:
-        self.record = record
-        self.frames: dict[Hashable, bytes | None] | None = None
-        self.weight = weight
-        """Of where it is kept; None for one that is only passed through."""
+    record: Record
+    weight: Weight | None = None
+    """Of where it is kept; None for one that is only passed through."""
+    frames: dict[Hashable, bytes | None] | None = None
 
     def keep(self, key: Hashable, frame: bytes | None) -> None:
         """A frame was made of the record (or it is known that there is none)."""
@@ -95,7 +94,7 @@ class Tail:
         if stream is None:
             stream = self._streams[(event.feed, event.subject)] = deque()
         stream.append(entry)
-        self._weight.add(len(event.data) + _OVERHEAD_BYTES)
+        self._weight.size_bytes += len(event.data) + _OVERHEAD_BYTES
         self.last = record.offset
         if self._weight.size_bytes > self._max_bytes or len(self._entries) > self._max_records:
             self._shrink()
