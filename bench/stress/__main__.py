@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import random
 import resource
@@ -65,6 +66,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="drawn and printed when it is not given")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "stress.json")
     given = parser.parse_args()
+    gc.set_threshold(50_000, 20, 100)  # as the hub does: what is here lives on, and looking at it again and again costs
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)

@@ -34,8 +34,9 @@ from touchline.log.directory import Directory
 from touchline.log.endpoints import Endpoints
 from touchline.log.sqlite import SqliteLog
 from touchline.server import config, process
+from touchline.server.arrivals import Arrivals
 from touchline.server.config import Settings
-from touchline.server.connection import protocol_class
+from touchline.server.connection import HttpConnection, protocol_class
 from touchline.server.engines import make_engines
 from touchline.server.first_keys import make_first_keys
 from touchline.server.http.admin import Admin
@@ -189,10 +190,11 @@ class Running:
             await asyncio.sleep(1.0)
             try:
                 hub.fanout.tick()
-                sessions.tick()
+                await sessions.tick()
                 hub.courier.tick()
                 hub.derive_states()
                 await hub.end_tokens()
+                await hub.publishers.tick()
                 await hub.snapshots.tick()
                 await hub.engines.tick()
             except Exception:  # the top of a task: the next second tries again
@@ -268,8 +270,11 @@ class Running:
 class _Server(uvicorn.Server):
     """uvicorn's server without its signal handlers, which are ``_run``'s; says when it listens."""
 
-    def __init__(self, settings: uvicorn.Config, listening: Callable[[uvicorn.Server], None]) -> None:
+    def __init__(
+        self, settings: uvicorn.Config, protocol: type[HttpConnection], listening: Callable[[uvicorn.Server], None]
+    ) -> None:
         super().__init__(settings)
+        self._protocol = protocol
         self._listening = listening
 
     def capture_signals(self) -> Any:
@@ -280,7 +285,18 @@ class _Server(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)
         if self.started:
+            if sockets is not None and not self.config.is_ssl:  # TLS takes so long that one in a turn is enough
+                self._protocol.arrivals.listen(sockets, self._connection)
             self._listening(self)
+
+    def _connection(self) -> asyncio.Protocol:
+        """As uvicorn makes them."""
+        return self._protocol(self.config, self.server_state, self.lifespan.state)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and end those that there are."""
+        await self._protocol.arrivals.stop()
+        await super().shutdown(sockets)
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -322,12 +338,13 @@ async def _run(settings: Settings) -> None:
 def http_server(running: Running, listening: Callable[[uvicorn.Server], None]) -> uvicorn.Server:
     """The server of a started hub; ``listening`` is called once it does."""
     settings = running.settings
+    protocol = protocol_class(running.sessions, Arrivals(running.clock))
     return _Server(
         uvicorn.Config(
             running.application(),
             host=settings.host,
             port=settings.port,
-            http=protocol_class(running.sessions),
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -341,6 +358,7 @@ def http_server(running: Running, listening: Callable[[uvicorn.Server], None]) -
             ssl_certfile=settings.tls_cert or None,
             ssl_keyfile=settings.tls_key or None,
         ),
+        protocol,
         listening,
     )
 

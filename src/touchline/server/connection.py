@@ -2,6 +2,8 @@
 
 A deadline and a size limit for the head of a request, one Host header and no more, bytes that came in one segment with
 a WebSocket handshake kept, a limit on connections, and upgraded connections remembered so that a shutdown finds them.
+What cannot be answered behind an answer that is still due or under way is not: the bytes would be taken for that one's.
+The first request of each is read when ``arrivals`` says so.
 Upgraded connections go to ``websocket.WebSocketConnection``; everything else to the ASGI application.
 """
 
@@ -14,8 +16,10 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from touchline.server.arrivals import Arrivals
 from touchline.server.requests import request_from_scope
 from touchline.server.sessions import Sessions
 from touchline.server.sockets import untaken_bytes
@@ -33,14 +37,18 @@ _REFUSALS: Final = {
 
 
 class HttpConnection(HttpToolsProtocol):
-    """One accepted connection. Made by a factory that adds ``sessions`` (see ``protocol_class``)."""
+    """One accepted connection. Made by a factory that adds ``sessions`` and ``arrivals`` (see ``protocol_class``)."""
 
     sessions: Sessions
+    arrivals: Arrivals
 
-    # The same narrowing as uvicorn's own.
+    # The ignored error: asyncio says BaseTransport. uvicorn narrows it as well, and a stream's is all that there is.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline for the first head."""
         super().connection_made(transport)
+        self._is_newcomer = True
+        self._waits = False
+        self._unread = b""
         self._head_bytes = 0
         self._heads_begun = 0
         self._head_done = False
@@ -50,6 +58,11 @@ class HttpConnection(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._unwritten = 0
         self._problem = ""
+        self._answering: RequestResponseCycle | None = None
+        self._is_deaf = False
+        self._upgrades: bool | None = None
+        self._longest_field = 0
+        self.arrivals.made()
         if not self.sessions.admit(len(self.connections)):
             self._refuse(503, "too many connections, come back later", retry=True)
             return
@@ -65,7 +78,10 @@ class HttpConnection(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(self.sessions.settings.header_seconds, self._head_late)
 
     def _head_late(self) -> None:
-        if not self._head_done and not self.transport.is_closing():
+        self._head_timer = None
+        # Behind an answer under way it has to wait anyhow; what comes of it later starts the deadline again. So does
+        # what waits to be read.
+        if not self._head_done and not self._waits and self._is_idle() and not self.transport.is_closing():
             self._refuse(408, "the head of the request did not arrive in time")
 
     def _stop_timer(self) -> None:
@@ -77,21 +93,54 @@ class HttpConnection(HttpToolsProtocol):
             self._body_timer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines, and what would be a ring: a request that knows the connection that knows it."""
+        """Tell whom it concerns, and forget the deadlines and what would be a ring: a request that knows the connection
+        that knows it."""
         self._stop_timer()
         self._stop_write_timer()
+        self._unread = b""
         super().connection_lost(exc)
+        # uvicorn tells only the request that came last. Those behind the one that is being answered never began.
+        cycle, self._answering = self._answering, None
+        if cycle is not None:
+            cycle.disconnected = cycle.disconnected or not cycle.response_complete
+            cycle.message_event.set()
+            self.cycle = cycle
+            _let_go(cycle.scope["state"])
+        self.pipeline.clear()
         begun: object = self.scope
         if begun is not None:
-            self.scope["state"].pop("answer", None)
-        cycle: object = self.cycle
-        if cycle is not None:
-            self.cycle.scope["state"].pop("answer", None)
+            _let_go(self.scope["state"])
 
     def data_received(self, data: bytes) -> None:
+        """Read it, or have it wait: until its first head is whole, a connection takes its turn among the newcomers."""
+        if not self._is_newcomer:
+            self._read(data)
+            return
+        self._unread += data
+        if not self._waits and self.arrivals.come(self, len(data)):
+            self._waits = True
+            self.transport.pause_reading()
+
+    def enter(self) -> None:
+        """Read what came, now that it is its turn."""
+        data, self._unread = self._unread, b""
+        if self._waits:
+            self._waits = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+        if data:
+            self._read(data)
+
+    def abort(self) -> None:
+        """Its first request failed: an error of ours."""
+        transport: asyncio.Transport | None = self.transport
+        if transport is not None:  # else it was handed over, and who has it looks after it
+            transport.abort()
+
+    def _read(self, data: bytes) -> None:
         """As uvicorn does, with the head's size counted and bytes behind a handshake kept."""
         self._unset_keepalive_if_required()
-        if self.transport.is_closing():
+        if self._is_deaf or self.transport.is_closing():
             return
         if self._head_done and not self._body_due and self._is_idle():
             self._await_head()  # also for line breaks before a request, which no callback tells of
@@ -130,11 +179,7 @@ class HttpConnection(HttpToolsProtocol):
     def _body_late(self) -> None:
         self._body_timer = None
         if self._body_due and not self.transport.is_closing():
-            cycle: object = self.cycle
-            if cycle is not None and self.cycle.response_started:
-                self.transport.close()
-            else:
-                self._refuse(408, "the body of the request did not arrive in time")
+            self._refuse(408, "the body of the request did not arrive in time")
 
     def on_message_complete(self) -> None:
         """The body is whole."""
@@ -147,6 +192,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A new request: its head is due."""
         super().on_message_begin()
+        self._upgrades = None
         self._heads_begun += 1
         state = self.scope["state"]
         state["answer"] = self.answer
@@ -158,16 +204,21 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check what the parser lets pass, then let uvicorn start the request."""
+        self._is_newcomer = False
         self._head_done = True
         self._body_due = True
         self._stop_timer()
-        hosts, size = 0, len(self.url)
+        hosts, size, longest = 0, len(self.url), 0
         for index, (name, value) in enumerate(self.headers):
-            size += len(name) + len(value) + 4
+            line = len(name) + len(value) + 4
+            size += line
+            if line > longest:
+                longest = line
             if name == b"host":
                 hosts += 1
             if value[-1:] in _BLANKS:  # the parser leaves them there; they are no part of it (RFC 9110, 5.5)
                 self.headers[index] = (name, value.rstrip(b" \t"))
+        self._longest_field = longest
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._problem = "a request has exactly one Host header"
         elif size > MAX_HEAD_BYTES:
@@ -180,6 +231,10 @@ class HttpConnection(HttpToolsProtocol):
                 self.app = app
             return
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def answer(self, scope: Mapping[str, Any], status: int, headers: Pairs, body: bytes) -> bool:
         """Give the request of that scope its whole answer, head and body in one write.
@@ -245,10 +300,23 @@ class HttpConnection(HttpToolsProtocol):
         return True
 
     def _should_upgrade(self) -> bool:
-        return not self._problem and super()._should_upgrade()
+        if self._upgrades is None:  # it is asked three times of each handshake
+            self._upgrades = not self._problem and super()._should_upgrade()
+        return self._upgrades
 
     def _refuse(self, status: int, detail: str, *, retry: bool = False) -> None:
+        """Say what is wrong with the request that is being read, and close; never in the midst of an answer, nor in the
+        place of one that is due: then that one is the last."""
         self._stop_timer()
+        cycle: RequestResponseCycle | None = self.cycle
+        if self._body_due and cycle is not None and cycle.scope is self.scope:
+            if cycle.response_started or self.pipeline:  # the rest of it will not come
+                self.transport.close()
+                return
+        elif cycle is not None and not cycle.response_complete:
+            self._is_deaf = True
+            cycle.keep_alive = False
+            return
         body = b'{"type":"about:blank","title":"%b","status":%d,"detail":"%b"}' % (
             _REFUSALS[status],
             status,
@@ -283,20 +351,24 @@ class HttpConnection(HttpToolsProtocol):
         self.scope["raw_path"] = parsed.path
         self.scope["query_string"] = parsed.query or b""
         self.scope["method"] = "GET"
-        head = [b"GET ", self.url, b" HTTP/1.1\r\n"]
-        for name, value in self.headers:
-            head += [name, b": ", value, b"\r\n"]
-        head.append(b"\r\n")
+        longest = max(len(self.url) + len("GET  HTTP/1.1\r\n"), self._longest_field)
         request = request_from_scope(self.scope, b"", self.sessions.settings.proxies, self.sessions.public_host)
         connection = WebSocketConnection(self.sessions, request)
         transport = self.transport
         transport.set_protocol(connection)
         self._release()
-        connection.take_over(transport, b"".join(head), rest)
+        connection.take_over(transport, longest, rest)
 
     def _release(self) -> None:
         """Parser and request refer to each other in a ring; an upgraded connection must not keep them for its life."""
-        vars(self).update(dict.fromkeys(("parser", "transport", "flow", "scope", "headers", "cycle"), None))
+        kept = ("parser", "transport", "flow", "scope", "headers", "cycle", "_answering")
+        vars(self).update(dict.fromkeys(kept, None))
+
+
+def _let_go(state: dict[str, Any]) -> None:
+    """Take back what ``on_message_begin`` lent to a request."""
+    for name in ("answer", "abort", "untaken"):
+        state.pop(name, None)
 
 
 def _refuse_app(status: int, detail: str) -> Any:
@@ -316,6 +388,7 @@ def _refuse_app(status: int, detail: str) -> Any:
     return app
 
 
-def protocol_class(sessions: Sessions) -> type[HttpConnection]:
+def protocol_class(sessions: Sessions, arrivals: Arrivals | None = None) -> type[HttpConnection]:
     """The protocol class that uvicorn is to use for a hub's connections."""
-    return type("HubHttpConnection", (HttpConnection,), {"sessions": sessions})
+    parts = {"sessions": sessions, "arrivals": Arrivals() if arrivals is None else arrivals}
+    return type("HubHttpConnection", (HttpConnection,), parts)

@@ -14,17 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from websockets.datastructures import Headers
 from websockets.frames import Close as CloseFrame
 from websockets.frames import Frame, Opcode
-from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS, Request, Response
+from websockets.http11 import Response
 from websockets.protocol import State
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from touchline.delivery.fanout import Reader
 from touchline.feeds.base import (
@@ -41,35 +39,18 @@ from touchline.feeds.base import (
     Unfollow,
     Wish,
 )
+from touchline.server.handshakes import WebSocketProtocol, to_judge
 from touchline.server.sessions import Identity, Route, Sessions
 from touchline.server.sockets import untaken_bytes
 from touchline.wire import frames
 from touchline.wire.http import HttpRequest, HttpResponse, problem
 
 _log: Final = logging.getLogger(__name__)
-_PEERS: Final = logging.Logger("websockets", logging.CRITICAL)  # noqa: LOG001 - out of reach of all settings
-"""For what the library says of its peers: their faults, and their requests with the keys in them."""
-
 _HANDSHAKE_SECONDS: Final = 15.0
 _CLOSE_SECONDS: Final = 3.0
 _PING_AFTER_SECONDS: Final = 30.0
 _GONE_AFTER_SECONDS: Final = 95.0
 _READ_HIGH_BYTES: Final = 64 * 1024
-_SHAKING: Final = frozenset(("connection", "upgrade", "origin"))
-_SHAKING_PREFIX: Final = "sec-websocket-"
-"""The headers that the library looks at, in lower case."""
-
-
-class _Protocol(ServerProtocol):
-    """The library's protocol, open from the start: ``accept`` is given a request that was parsed elsewhere."""
-
-    def __init__(self, subprotocols: Sequence[str], max_bytes: int) -> None:
-        super().__init__(state=State.OPEN, max_size=max_bytes, logger=_PEERS)
-        self._ours = subprotocols
-
-    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
-        """The first of the client's that we have; without one it is told so by an answer without."""
-        return next((name for name in subprotocols if name in self._ours), None)
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -103,11 +84,11 @@ class WebSocketConnection(asyncio.Protocol):
         self._request = request
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._protocol: _Protocol | None = None
+        self._protocol: WebSocketProtocol | None = None
         self._route: Route | None = None
         self._session: ServerSession | None = None
         self._reader: Reader | None = None
-        self._response: Response | None = None
+        self._response: bytes | None = None
         self._early = b""
         self._parts: list[bytes] = []
         self._parts_text = True
@@ -123,8 +104,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     # handshake
 
-    def take_over(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
-        """Begin with a parsed handshake: ``head`` are its bytes, ``rest`` what the client sent right behind it."""
+    def take_over(self, transport: asyncio.Transport, longest_bytes: int, rest: bytes) -> None:
+        """Begin with a parsed handshake: how long its longest line was, its end included, and what came behind it."""
         self._transport = transport
         self._sessions.add(self)
         if self._sessions.hub.stopping:
@@ -139,13 +120,14 @@ class WebSocketConnection(asyncio.Protocol):
         surface = self._route.surface
         if params:
             self._request = msgspec.structs.replace(self._request, path_params=params)
-        request = _handshake(self._request, head)
+        request = to_judge(self._request, longest_bytes)
         if request is None:
             self._refuse(problem(400, "Bad Request", "no WebSocket handshake, or a longer one than is read"))
             return
-        self._protocol = _Protocol(surface.subprotocols, surface.max_message_bytes)
-        response = self._protocol.accept(request)
-        if response.status_code != 101:
+        self._protocol = WebSocketProtocol(surface.subprotocols, surface.max_message_bytes)
+        now = self._sessions.hub.now()
+        response = self._protocol.shake(request, now)
+        if not isinstance(response, bytes):
             response.headers["Sec-WebSocket-Version"] = "13"  # RFC 6455, 4.4: a client of another version learns it
             transport.write(response.serialize())
             self._finish()
@@ -160,7 +142,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._response, self._early = response, rest
         if rest:
             transport.pause_reading()  # what came first is read first
-        self._session = surface.open(self._request, secrets.token_bytes, self._sessions.hub.now())
+        self._session = surface.open(self._request, secrets.token_bytes, now)
         self._carry_out()
         if self._reader is None and not self._closing:
             transport.pause_reading()
@@ -184,15 +166,13 @@ class WebSocketConnection(asyncio.Protocol):
         assert self._route is not None
         assert self._transport is not None
         self._stop_timer()
-        self._transport.write(self._response.serialize())
+        self._transport.write(self._response)
         self._response = None
         self._request = HttpRequest(self._request.method, address=self._request.address)  # the rest was read; let go
         self.write = self._transport.write
         self._reader = self._sessions.hub.fanout.attach(self, self._route.framing)
         self._reader.written_at = self._sessions.hub.fanout.now
-        metrics = self._sessions.hub.metrics
-        metrics.sessions.labels(self._route.feed, "websocket").inc()
-        metrics.sessions_opened.labels(self._route.feed, "websocket").inc()
+        self._sessions.counts(self._route.feed).begin()
         if not self._transport.is_reading():
             self._loop.call_soon(self._read_on)
 
@@ -311,7 +291,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._session is None or self._reader is None:
             self.abort()
             return
-        self._sessions.hub.metrics.sessions_ended.labels(self._route.feed if self._route else "", reason.value).inc()
+        self._sessions.ended(self, self._route.feed if self._route else "", reason)
         self._session.end(reason, self._sessions.hub.now())
         self._carry_out()
 
@@ -423,7 +403,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._leave()
         self._stop_timer()
         if self._reader is not None and self._route is not None:
-            self._sessions.hub.metrics.sessions.labels(self._route.feed, "websocket").dec()
+            self._sessions.counts(self._route.feed).end()
         self._sessions.remove(self)
         self._closing = True
         self.write = _nowhere
@@ -475,23 +455,6 @@ class WebSocketConnection(asyncio.Protocol):
 def _nowhere(data: bytes) -> None:
     """There is no open socket (any more)."""
     del data
-
-
-def _handshake(request: HttpRequest, head: bytes) -> Request | None:
-    """What the library is to judge of a request that was parsed already; None where its own parser would have read no
-    further: more headers or longer lines than it takes, or a body.
-    """
-    if len(request.headers) > MAX_NUM_HEADERS:
-        return None
-    if len(head) > MAX_LINE_LENGTH and max(map(len, head.split(b"\n"))) >= MAX_LINE_LENGTH:
-        return None
-    headers = Headers()
-    for name, value in request.headers:
-        if name in _SHAKING or name.startswith(_SHAKING_PREFIX):
-            headers[name] = value
-        elif name == "transfer-encoding" or (name == "content-length" and value != "0"):
-            return None
-    return Request(request.target_path, headers)
 
 
 def _reason(status: int) -> str:

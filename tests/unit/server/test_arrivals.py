@@ -1,0 +1,191 @@
+"""Newcomers get a share of a turn of the event loop, in order of arrival, and none is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from touchline.server import arrivals as module
+from touchline.server.arrivals import TAKEN_AT_ONCE, TURN_SECONDS, Arrivals
+from touchline.testing.clock import FakeClock
+
+
+class World:
+    """Newcomers that each take a third of the share; ``story`` says who entered and where another callback ran."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.arrivals = Arrivals(self.clock)
+        self.story: list[str] = []
+        self.others = 0
+
+    def tell(self) -> None:
+        """Somebody else's callback, in every turn as long as anybody waits."""
+        self.story.append("|")
+        if len(self.arrivals):
+            asyncio.get_running_loop().call_soon(self.tell)
+
+    async def all_have_entered(self) -> None:
+        async with asyncio.timeout(10):
+            while len(self.arrivals):
+                await asyncio.sleep(0)
+
+
+class One:
+    def __init__(self, world: World, name: str, then: Callable[[], None] = lambda: None) -> None:
+        self.world = world
+        self.name = name
+        self.then = then
+        self.aborted = False
+
+    def enter(self) -> None:
+        self.world.clock.advance(TURN_SECONDS / 3 + 1e-6)
+        self.world.story.append(self.name)
+        self.then()
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_another_callback_runs_between_two_shares_and_the_order_is_kept() -> None:
+    world = World()
+    waits = [world.arrivals.come(One(world, name), 100) for name in "abcdefgh"]
+    assert waits == [False] * 3 + [True] * 5
+    asyncio.get_running_loop().call_soon(world.tell)
+    await world.all_have_entered()
+    assert "".join(world.story).rstrip("|") == "abcdef|gh", "two shares, then the others', then the next share"
+
+
+async def test_who_comes_later_goes_behind_those_that_wait() -> None:
+    world = World()
+    late = One(world, "z")
+    for name in "abcd":
+        world.arrivals.come(One(world, name, lambda: None), 100)
+    assert world.arrivals.come(late, 100)
+    await world.all_have_entered()
+    assert "".join(world.story) == "abcdz"
+
+
+async def test_who_comes_while_somebody_enters_goes_behind_too() -> None:
+    world = World()
+
+    def bring() -> None:
+        assert world.arrivals.come(One(world, "z"), 100)
+
+    for one in (*(One(world, name) for name in "abc"), One(world, "d", bring), One(world, "e")):
+        world.arrivals.come(one, 100)
+    await world.all_have_entered()
+    assert "".join(world.story) == "abcdez"
+
+
+async def test_the_next_turn_has_a_share_of_its_own() -> None:
+    world = World()
+    for _ in range(5):
+        assert [world.arrivals.come(One(world, name), 100) for name in "abc"] == [False] * 3
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+async def test_one_that_fails_does_not_keep_the_next_ones_out(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+
+    def fail() -> None:
+        raise RuntimeError("an error of ours")
+
+    bad = One(world, "d", fail)
+    for one in (*(One(world, name) for name in "abc"), bad, One(world, "e")):
+        world.arrivals.come(one, 100)
+    with caplog.at_level(logging.CRITICAL, logger=module.__name__):
+        await world.all_have_entered()
+    assert "".join(world.story) == "abcde"
+    assert bad.aborted
+
+
+async def test_one_that_fails_at_once_is_its_callers_affair() -> None:
+    world = World()
+
+    def fail() -> None:
+        raise RuntimeError("an error of ours")
+
+    with pytest.raises(RuntimeError):
+        world.arrivals.come(One(world, "a", fail), 100)
+    assert [world.arrivals.come(One(world, name), 100) for name in "bcd"] == [False, False, True]
+    await world.all_have_entered()
+
+
+async def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HELD_BYTES", 250)
+    world = World()
+    waits = [world.arrivals.come(One(world, name), 100) for name in "abcdefg"]
+    assert waits == [False] * 3 + [True, True, False, False], "what does not fit is not held"
+    await world.all_have_entered()
+    assert "".join(world.story) == "abcfgde"
+    assert [world.arrivals.come(One(world, name), 250) for name in "hi"][-1] is True, "there is room again"
+    await world.all_have_entered()
+
+
+class Made(asyncio.Protocol):
+    """Like a hub's connection: it says that it was made."""
+
+    def __init__(self, arrivals: Arrivals, made: list[asyncio.BaseTransport]) -> None:
+        self.arrivals = arrivals
+        self.made = made
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.made.append(transport)
+        self.arrivals.made()
+
+
+@pytest.fixture
+def listener() -> socket.socket:
+    found = socket.socket()
+    found.bind(("127.0.0.1", 0))
+    found.listen(4096)
+    found.setblocking(False)
+    return found
+
+
+async def test_all_that_wait_at_a_listener_are_taken_and_not_all_in_one_turn(listener: socket.socket) -> None:
+    count = TAKEN_AT_ONCE * 2 + 10
+    arrivals = Arrivals()
+    made: list[asyncio.BaseTransport] = []
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(count)]
+    try:
+        arrivals.listen([listener], lambda: Made(arrivals, made))
+        arrivals.made()
+        most = before = 0
+        async with asyncio.timeout(10):
+            while len(made) < count:
+                await asyncio.sleep(0)
+                most, before = max(most, len(made) - before), len(made)
+        assert most <= TAKEN_AT_ONCE
+        await arrivals.stop()
+        arrivals.made()
+        late = socket.create_connection(listener.getsockname())
+        clients.append(late)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(made) == count, "no more after the stop"
+    finally:
+        for one in (*clients, listener):
+            one.close()
+        for transport in made:
+            transport.close()
+        await asyncio.sleep(0)
+
+
+async def test_a_listener_that_was_closed_meanwhile(listener: socket.socket) -> None:
+    arrivals = Arrivals()
+    arrivals.listen([listener], lambda: Made(arrivals, []))
+    arrivals.made()
+    listener.close()
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert problems == []
+    await arrivals.stop()
