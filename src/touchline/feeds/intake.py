@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from touchline.feeds.base import EventType, Feed
-from touchline.model import Event, Lane
+from touchline.model import STATE_LANE, Event
 from touchline.wire.cloudevents import Envelope, Problem
 
 HUB_FEED: Final = "hub"
@@ -69,7 +69,7 @@ class Intake:
             received_at,
             envelope.time,
             kind.lane,
-            kind.state_key(decoded) if kind.lane is Lane.STATE and kind.state_key else "",
+            kind.state_key(decoded) if kind.lane is STATE_LANE and kind.state_key else "",
             kind.document,
             envelope.extensions,
         )

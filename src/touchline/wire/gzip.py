@@ -25,6 +25,19 @@ def inflate(data: bytes, limit_bytes: int) -> bytes:
         TooLarge: the content is larger; nothing beyond the limit was inflated.
         RemoteProtocolError: not gzip, truncated, or followed by something else.
     """
+    if len(data) <= _PIECE_BYTES:
+        stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+        try:
+            content = stream.decompress(data, limit_bytes + 1)
+        except zlib.error as error:
+            raise RemoteProtocolError(f"the body is not gzip: {error}") from None
+        if stream.eof and not stream.unused_data and len(content) <= limit_bytes:
+            return content  # one member in one piece, as nearly every body is
+    return _inflate_members(data, limit_bytes)
+
+
+def _inflate_members(data: bytes, limit_bytes: int) -> bytes:
+    """The same, member by member and piece by piece."""
     parts: list[bytes] = []
     left = limit_bytes
     rest = memoryview(data)

@@ -8,8 +8,8 @@ those in use hold the 32-byte seed of RFC 8032 and the public key after it, so o
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hmac import compare_digest
@@ -107,16 +107,25 @@ def verify(
         RemoteProtocolError: the message is to be refused; the text holds nothing of secrets or signatures.
         LocalProtocolError: one of ``secrets`` is none (``check`` says so beforehand).
     """
-    message_id, stamp, signatures = _presented(headers)
+    found = dict(headers)
+    message_id, stamp, signatures = found.get(ID, ""), found.get(TIMESTAMP, ""), found.get(SIGNATURE, "")
+    if not (message_id and stamp and signatures) or len(found) != len(headers):
+        _check_once(headers)  # nearly no message has a header twice, and those that have may have others so
     if not _is_id(message_id):
         raise RemoteProtocolError(f"{ID} has 1 to 256 printable ASCII characters, no space and no full stop")
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
         raise RemoteProtocolError(f"{TIMESTAMP} is not a number of seconds")
     content = f"{message_id}.{stamp}.".encode() + body
-    presented = signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]
+    presented = signatures.encode("utf-8", "surrogatepass").split(b" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]
     good = False
     for secret in secrets:  # every one is tried, so that the time taken does not tell which one fits
-        good |= _signed_by(secret, content, presented)
+        key = _verifying(secret)
+        if isinstance(key, HmacSha256):
+            expected = b"v1," + b2a_base64(key.digest(content), newline=False)
+            for text in presented:
+                good |= compare_digest(expected, text)
+        else:
+            good |= True in [_is_ed25519(key, content, text[4:]) for text in presented if text[:4] == b"v1a,"]
     if not good:
         raise RemoteProtocolError("no signature of the message is by a secret that is known here")
     if tolerance_seconds is not None and abs(age := now_seconds - int(stamp)) > tolerance_seconds:
@@ -131,18 +140,7 @@ def _signature(secret: str, content: bytes) -> str:
     return "v1," + _base64(_shared(secret).digest(content))
 
 
-def _signed_by(secret: str, content: bytes, presented: Sequence[str]) -> bool:
-    if secret.startswith((_PUBLIC, _PRIVATE)):
-        key = _public(secret)
-        return True in [_is_ed25519(key, content, text[4:]) for text in presented if text[:4] == "v1a,"]
-    expected = b"v1," + binascii.b2a_base64(_shared(secret).digest(content), newline=False)
-    good = False
-    for text in presented:
-        good |= compare_digest(expected, text.encode("utf-8", "surrogatepass"))
-    return good
-
-
-def _is_ed25519(key: Ed25519PublicKey, content: bytes, text: str) -> bool:
+def _is_ed25519(key: Ed25519PublicKey, content: bytes, text: bytes) -> bool:
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -152,17 +150,16 @@ def _is_ed25519(key: Ed25519PublicKey, content: bytes, text: str) -> bool:
     return True
 
 
-def _presented(headers: Pairs) -> tuple[str, str, str]:
-    """The three headers, each there once. Raises RemoteProtocolError."""
-    found: dict[str, str] = {}
+def _check_once(headers: Pairs) -> None:
+    """Raises RemoteProtocolError unless each of the three headers is there once."""
+    found = set()
     for name, value in headers:
         if name in _HEADERS:
             if name in found or not value:
                 raise RemoteProtocolError(f"the header {name} is empty or given twice")
-            found[name] = value
+            found.add(name)
     if len(found) != len(_HEADERS):
         raise RemoteProtocolError(f"the header {next(name for name in _HEADERS if name not in found)} is missing")
-    return found[ID], found[TIMESTAMP], found[SIGNATURE]
 
 
 def _is_id(text: str) -> bool:
@@ -171,7 +168,12 @@ def _is_id(text: str) -> bool:
 
 
 def _base64(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode()
+    return b2a_base64(data, newline=False).decode()
+
+
+@lru_cache(KEYS_KEPT)
+def _verifying(secret: str) -> HmacSha256 | Ed25519PublicKey:
+    return _public(secret) if secret.startswith((_PUBLIC, _PRIVATE)) else _shared(secret)
 
 
 @lru_cache(KEYS_KEPT)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from said import SAID
 from touchline.errors import RemoteProtocolError
 from touchline.feeds import registry
 from touchline.feeds.base import Hosting, Received, Trust
@@ -21,6 +22,7 @@ from .worlds import GAME, KEY, OTHER_KEY, SECRET, SHEET, UPDATE, answer, ask, da
 
 NOTES, SIGNATURE, NAME = "canary-notes-7d1", "data:image/png;base64,Y2FuYXJ5LTFhMg==", "CANARY-NAME-93C"
 CANARIES = (NOTES, SIGNATURE, NAME)
+SAID.never(*CANARIES)
 FIRST_OFFICE = {"office_id": "8"}
 
 

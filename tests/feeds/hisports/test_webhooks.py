@@ -289,6 +289,33 @@ def test_what_is_received_can_be_published_again() -> None:
 @pytest.mark.parametrize(
     "body",
     [
+        b'{"type":"game.update","game":{"id":1},"more":[1.50]}',
+        b'{"type":"game.update","game":{"id":1},"more":[1.50]}\n',
+        b'{ "type": "game.update", "game": {"id": 1}, "more": [1.50] }',
+        b'{"game":{"id":1},"more":[1.50],"type":"game.update"}',
+        b'{"\\u0074ype":"game.update","game":{"id":1},"more":[1.50]}',
+        b'{"type":"game.create","game":{"id":2},"more":[1.50],"type":"game.update","game":{"id":1}}',
+    ],
+)
+def test_type_is_not_in_the_data_however_the_message_is_spelled(body: bytes) -> None:
+    (event,) = CODEC.receive((), body, Trust(), NOW).events
+    assert (event.type, event.subject) == (UPDATE, "1")
+    assert json.loads(event.data) == {"game": {"id": 1}, "more": [1.5]}
+    assert b"1.50" in event.data
+    assert event.data == event.data.strip()
+
+
+def test_a_type_that_is_said_twice_is_sent_on_once() -> None:
+    body = b'{"type":"game.update","game":{"id":1},"\\u0074ype":"game.update"}'
+    (event,) = CODEC.receive((), body, Trust(), NOW).events
+    assert sent(record(event.type, event.data, event.subject), endpoint()).body == (
+        b'{"type":"game.update","game":{"id":1}}'
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         data(type="game.update"),
         data(type="game.update", game=None),
         data(type="game.update", game={}),

@@ -83,9 +83,26 @@ def test_a_timestamp_is_signed_as_javascript_prints_it(timestamp: str) -> None:
     assert receive(message('{"a":1}', timestamp)).kind == "event"
 
 
-def test_a_timestamp_that_javascript_spells_otherwise() -> None:
-    signature = hmac.new(worlds.SECRET.encode(), b'1795089600000.{"a":1}', hashlib.sha256).hexdigest()
-    assert receive(f'{{"timestamp":1.7950896e12,"signature":"{signature}","insight":{{"a":1}}}}'.encode())
+@pytest.mark.parametrize(
+    ("timestamp", "moment"),
+    [
+        ("1.7950896e12", "1795089600000"),
+        ("1795089600000.0", "1795089600000"),
+        ("9007199254740993", "9007199254740992"),
+        ("-1", "-1"),
+        ("-0", "0"),
+        ("0.5", "0.5"),
+    ],
+)
+def test_a_timestamp_that_javascript_spells_otherwise(timestamp: str, moment: str) -> None:
+    signature = hmac.new(worlds.SECRET.encode(), f'{moment}.{{"a":1}}'.encode(), hashlib.sha256).hexdigest()
+    assert receive(f'{{"timestamp":{timestamp},"signature":"{signature}","insight":{{"a":1}}}}'.encode())
+
+
+def test_the_last_of_equal_names_counts() -> None:
+    signed = message('{"id":"x"}')
+    assert receive(signed[:1] + b'"insight":{"id":"y"},' + signed[1:]).events[0].data == b'{"id":"x"}'
+    refused(signed[:-1] + b',"insight":{"id":"y"}}', words="signature is wrong")
 
 
 def test_what_was_signed_as_it_stands_is_taken_too() -> None:
@@ -183,6 +200,7 @@ def test_a_message_without_a_signature_is_taken_only_where_that_was_asked_for() 
     assert receive(b'{"id":"x"}', liberal).events[0].data == b'{"id":"x"}'
     refused(b'{"id":"x"}', words="no insight")
     refused(message('{"id":"x"}', secret="other"), liberal, "signature is wrong")
+    refused(message('{"id":"x"}', changed={"signature": "null"}), liberal, "signature is wrong")
     refused(b'{"id":"x","signature":"y"}', liberal, "no insight")
 
 

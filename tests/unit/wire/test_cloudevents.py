@@ -204,6 +204,14 @@ def test_lines_and_batches() -> None:
     assert isinstance(decode_batch(b"[" * 10_000 + b"]" * 10_000), tuple)
 
 
+def test_events_of_one_stream_share_its_names() -> None:
+    first, second = decode_lines(encoded() + b"\n" + encoded(id="2"))
+    assert isinstance(first, Envelope)
+    assert isinstance(second, Envelope)
+    assert first.subject is second.subject
+    assert first.source is second.source
+
+
 def test_binary_mode() -> None:
     headers = (
         ("content-type", "application/json; charset=utf-8"),

@@ -104,7 +104,24 @@ def test_the_quick_way_agrees_with_the_careful_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fraction", ["", "5", "000000001", "0000000019", "1_0", "+1", " 1", "1 ", "\u0663", "\u00b2", "1Z"]
+    "fraction",
+    [
+        "",
+        "5",
+        "000000001",
+        "0000000019",
+        "1_0",
+        "+1",
+        " 1",
+        "1 ",
+        "\u0663",
+        "\u00b2",
+        "1Z",
+        "1Z1",
+        "\u0663" * 3,
+        "\u00b2" * 3,
+        "+12",
+    ],
 )
 def test_the_quick_way_takes_digits_alone(fraction: str) -> None:
     _agree(f"2026-01-31T18:00:00.{fraction}Z")

@@ -149,6 +149,7 @@ def test_missing_and_repeated_headers_are_refused() -> None:
             verify(whole[:index] + whole[index + 1 :], BODY, [SECRET], AT)
         with pytest.raises(RemoteProtocolError, match="twice"):
             verify((*whole, whole[index]), BODY, [SECRET], AT)
+    assert verify((("via", "1.1 a"), *pairs(), ("via", "1.1 b")), BODY, [SECRET], AT) == ID
 
 
 def test_another_body_or_another_secret_is_refused() -> None:
@@ -200,7 +201,12 @@ def test_what_cannot_be_signed() -> None:
 
 
 def test_what_is_kept_of_keys_is_bounded() -> None:
-    for cache in (standard_webhooks._shared, standard_webhooks._private, standard_webhooks._public):
+    for cache in (
+        standard_webhooks._verifying,
+        standard_webhooks._shared,
+        standard_webhooks._private,
+        standard_webhooks._public,
+    ):
         assert cache.cache_info().maxsize == 16_384
 
 

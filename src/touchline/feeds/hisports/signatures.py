@@ -5,6 +5,7 @@ Over raw bytes and in constant time. Texts of refusals hold nothing of secrets, 
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Sequence
 from hmac import compare_digest
 from typing import Final
@@ -13,7 +14,7 @@ from touchline.errors import LocalProtocolError, RemoteProtocolError
 from touchline.feeds.base import Instant, Trust
 from touchline.wire import standard_webhooks
 from touchline.wire.hmac import for_secret
-from touchline.wire.http import Pairs, every
+from touchline.wire.http import Pairs, every, first
 
 OPTION: Final = "signature"
 NONE: Final = "none"
@@ -27,6 +28,7 @@ DELIVERY: Final = "x-hisports-delivery"
 TIMESTAMP: Final = "x-hisports-timestamp"
 
 _LABEL: Final = "sha256="
+_LABEL_BYTES: Final = _LABEL.encode()
 _NS: Final = 1_000_000_000
 _MAX_ID: Final = 256
 _KEY_PAIR_HALVES: Final = ("whsk_", "whpk_")
@@ -58,7 +60,8 @@ def verify(headers: Pairs, body: bytes, trust: Trust, now: Instant) -> str | Non
         return standard_webhooks.verify(headers, body, secrets, now.wall_ns / _NS, trust.tolerance_seconds)
     if trust.secrets:
         _check_hmac(signed, body, trust.secrets)
-    _check_age(every(headers, TIMESTAMP), trust, now)
+    if trust.tolerance_seconds is not None:
+        _check_age(every(headers, TIMESTAMP), trust.tolerance_seconds, now)
     return _message_id(headers)
 
 
@@ -72,30 +75,28 @@ def _check_hmac(signed: Sequence[str], body: bytes, secrets: Sequence[str]) -> N
     good = False
     for secret in secrets:  # every one is tried, so that the time taken does not tell which one fits
         if not secret.startswith(_KEY_PAIR_HALVES):
-            good |= compare_digest(presented, (_LABEL + for_secret(secret).digest(body).hex()).encode())
+            good |= compare_digest(presented, _LABEL_BYTES + hexlify(for_secret(secret).digest(body)))
     if not good:
         raise RemoteProtocolError(f"{SIGNATURE} is by no secret that is known here")
 
 
-def _check_age(stamps: Sequence[str], trust: Trust, now: Instant) -> None:
-    if trust.tolerance_seconds is None or not stamps:
+def _check_age(stamps: Sequence[str], tolerance_seconds: float, now: Instant) -> None:
+    if not stamps:
         return
     stamp = stamps[0]
     if len(stamps) > 1 or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
         raise RemoteProtocolError(f"{TIMESTAMP} is not a number of milliseconds")
     age = now.wall_ns / _NS - int(stamp) / 1000
-    if abs(age) > trust.tolerance_seconds:
+    if abs(age) > tolerance_seconds:
         side = "old" if age > 0 else "in the future"
-        raise RemoteProtocolError(
-            f"the message is {abs(age):.0f} s {side}; {trust.tolerance_seconds:.0f} s are allowed"
-        )
+        raise RemoteProtocolError(f"the message is {abs(age):.0f} s {side}; {tolerance_seconds:.0f} s are allowed")
 
 
 def _message_id(headers: Pairs) -> str | None:
     for name in (DELIVERY, standard_webhooks.ID):
-        found = every(headers, name)
-        if found and 0 < len(found[0]) <= _MAX_ID and found[0].isascii() and found[0].isprintable():
-            return found[0]
+        found = first(headers, name)
+        if found and len(found) <= _MAX_ID and found.isascii() and found.isprintable():
+            return found
     return None
 
 

@@ -172,9 +172,9 @@ class HubWebhooks:
             )
         else:
             message_id = first(headers, standard_webhooks.ID)
-        events = tuple([_event(envelope, now) for envelope in _envelopes(first(headers, "content-type") or "", body)])
+        events = _events(first(headers, "content-type") or "", body, now)
         detail = f"{events[0].type} of {events[0].subject}" if len(events) == 1 else f"{len(events)} events"
-        return Received("event", detail, events, message_id=message_id, payload=body)
+        return Received("event", detail, events, None, message_id, body)
 
 
 _selectors: dict[int, tuple[Grants, HubSelector]] = {}
@@ -234,8 +234,8 @@ def _choice(topics: tuple[str, ...], feeds: str, subjects: str) -> _Choice:
     )
 
 
-def _envelopes(content_type: str, body: bytes) -> list[Envelope]:
-    """The CloudEvents of a message in structured or batched mode. Raises RemoteProtocolError."""
+def _events(content_type: str, body: bytes, now: Instant) -> tuple[Event, ...]:
+    """The events of a message in structured or batched mode. Raises RemoteProtocolError."""
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -244,28 +244,25 @@ def _envelopes(content_type: str, body: bytes) -> list[Envelope]:
     if kind != cloudevents.JSON_TYPE:
         kind = content_type.partition(";")[0].strip().lower()
     if kind == cloudevents.JSON_TYPE:
-        found: list[Any] | tuple[str, str] = [cloudevents.decode(body)]
-    elif kind == cloudevents.BATCH_TYPE:
-        found = cloudevents.decode_batch(body)
-    else:
+        return (_event(cloudevents.decode(body), now),)
+    if kind != cloudevents.BATCH_TYPE:
         raise RemoteProtocolError(f"content type {kind[:80]!r} is not {cloudevents.JSON_TYPE} or its batch form")
+    found = cloudevents.decode_batch(body)
     if isinstance(found, tuple):
         raise RemoteProtocolError(found[1])
     if not found:
         raise RemoteProtocolError("the batch is empty")
-    envelopes = []
-    for each in found:
-        if not isinstance(each, Envelope):
-            field, detail = each[0]
-            raise RemoteProtocolError(f"not a CloudEvent: {field} {detail}".replace("  ", " "))
-        envelopes.append(each)
-    return envelopes
+    return tuple([_event(each, now) for each in found])
 
 
-def _event(envelope: Envelope, now: Instant) -> Event:
+def _event(envelope: Envelope | list[cloudevents.Problem], now: Instant) -> Event:
+    if not isinstance(envelope, Envelope):
+        field, detail = envelope[0]
+        raise RemoteProtocolError(f"not a CloudEvent: {field} {detail}".replace("  ", " "))
     feed, dot, rest = envelope.type.partition(".")
     if not feed or not dot or not rest:
         raise RemoteProtocolError(f"{envelope.type[:64]!r} is no event type of a hub: it is <feed>.<event>")
+    at = envelope.occurred_at
     return Event(
         feed,
         envelope.type,
@@ -273,7 +270,7 @@ def _event(envelope: Envelope, now: Instant) -> Event:
         envelope.source,
         envelope.id,
         envelope.data,
-        now.wall_ns if envelope.occurred_at is None else envelope.occurred_at,
+        now.wall_ns if at is None else at,
         now.wall_ns,
         envelope.time,
         extensions=envelope.extensions,

@@ -8,11 +8,13 @@ prints of the insight (seed), so it is compared with that; and with the bytes as
 from __future__ import annotations
 
 import re
+from binascii import hexlify
 from hmac import compare_digest
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Raw, Struct
 
 from touchline.errors import RemoteProtocolError
 from touchline.feeds.base import Instant, NeedCertificate, Received, Trust
@@ -47,10 +49,28 @@ _URL: Final = re.compile(
     re.VERBOSE,
 )
 """No user information, no fragment, no backslash, nothing outside printable ASCII."""
-_MILLISECONDS: Final = re.compile(r"[0-9]{1,16}\Z", re.ASCII)
+_MAX_MILLISECONDS_DIGITS: Final = 16
 
 
-class _Content(msgspec.Struct):
+class _Message(Struct, frozen=True, gc=False):
+    """A message as nearly every sender makes it, decoded in one go; whatever does not fit takes the careful way."""
+
+    insight: Raw
+    signature: str
+    timestamp: str | Annotated[int, msgspec.Meta(ge=0, le=javascript.MAX_SAFE)]
+    Type: None = None
+
+
+class _Signed(Struct, frozen=True, gc=False):
+    """An insight as it stands in the message, and what vouches for it: the timestamp as JavaScript puts it into the
+    signed text ('' when there is none), and the signature (None when there is none)."""
+
+    insight: bytes
+    moment: str
+    signature: str | None
+
+
+class _Content(Struct):
     """What is looked at in an insight."""
 
     id: Any = None
@@ -59,6 +79,7 @@ class _Content(msgspec.Struct):
     type: Any = None
 
 
+_message: Final = msgspec.json.Decoder(_Message).decode
 _decode: Final = msgspec.json.Decoder(_Content).decode
 
 
@@ -68,10 +89,13 @@ def receive(headers: Pairs, body: bytes, trust: Trust, now: Instant) -> Received
         if body[:2] == _GZIP_MAGIC:
             body = inflate(body, MAX_BODY_BYTES)
         body.decode()  # also what no field is read from: it is handed on
-        fields = javascript.members(body)
-        if _word(fields.get("Type")) in sns.TYPES:
-            return _enveloped(headers, body, trust, now)
-        return _insight(headers, body, fields, None, trust, now)
+        signed = _plain(body)
+        if signed is None:
+            fields = javascript.members(body)
+            if _word(fields.get("Type")) in sns.TYPES:
+                return _enveloped(headers, body, trust, now)
+            signed = _carefully(body, fields, trust)
+        return _insight(headers, body, signed, None, trust, now)
     except ValueError as error:
         raise RemoteProtocolError(str(error)[:300]) from None
 
@@ -115,7 +139,8 @@ def _enveloped(headers: Pairs, body: bytes, trust: Trust, now: Instant) -> Recei
         sns.verify(envelope, certificate)
     if envelope.Type == sns.NOTIFICATION:
         text = envelope.Message.encode()
-        return _insight(headers, text, javascript.members(text), envelope, trust, now)
+        signed = _plain(text) or _carefully(text, javascript.members(text), trust)
+        return _insight(headers, text, signed, envelope, trust, now)
     _check_age(_nanoseconds(envelope.Timestamp), trust, now)
     if envelope.Type == sns.UNSUBSCRIBE_CONFIRMATION:
         # Never confirmed: a GET of its SubscribeURL would undo what was wanted (sheet 4).
@@ -141,40 +166,22 @@ def _confirmation(envelope: sns.Envelope, body: bytes, trust: Trust) -> Received
     )
 
 
-def _insight(
-    headers: Pairs, text: bytes, fields: dict[str, bytes], envelope: sns.Envelope | None, trust: Trust, now: Instant
-) -> Received:
-    optional = trust.options.get(HMAC) == "optional"
+def _plain(text: bytes) -> _Signed | None:
+    """The parts of a message like most; None: it needs a closer look."""
+    try:
+        message = _message(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return _Signed(bytes(message.insight), str(message.timestamp), message.signature)
+
+
+def _carefully(text: bytes, fields: dict[str, bytes], trust: Trust) -> _Signed:
+    """The same of any message by its members. Raises ValueError."""
     insight = fields.get("insight")
-    moment = ""
-    if insight is not None:
-        moment = _check_hmac(fields, insight, trust, optional=optional)
-    elif optional and "signature" not in fields:
-        insight = text
-    else:
+    if insight is None:
+        if _is_optional(trust) and "signature" not in fields:
+            return _Signed(text, "", None)
         raise ValueError("the message holds no insight")
-    content = _content(insight)
-    sent_at = _nanoseconds(moment or (envelope.Timestamp if envelope else ""))
-    _check_age(sent_at, trust, now)
-    message_id = envelope.MessageId if envelope else first(headers, "x-amz-sns-message-id")
-    message_id = message_id or _identity(content)
-    arn = (envelope.TopicArn if envelope else first(headers, "x-amz-sns-topic-arn")) or ""
-    event = Event(
-        FEED_NAME,
-        INSIGHT_TYPE,
-        by_name_in_arn(arn) or _topic_of(content),
-        _SOURCE,
-        message_id or "",
-        insight,
-        _nanoseconds(_member(content.updatedAt)) or sent_at or now.wall_ns,
-        now.wall_ns,
-    )
-    detail = f"insight {_member(content.id)[:80] or 'without id'} of {event.subject}"
-    return Received("event", detail, (event,), message_id=message_id, payload=text)
-
-
-def _check_hmac(fields: dict[str, bytes], insight: bytes, trust: Trust, *, optional: bool) -> str:
-    """The timestamp as JavaScript puts it into the signed text ('' when there is none). Raises ValueError."""
     raw = fields.get("timestamp")
     if raw is None:
         moment = ""
@@ -184,31 +191,68 @@ def _check_hmac(fields: dict[str, bytes], insight: bytes, trust: Trust, *, optio
         moment = javascript.stringify(raw).decode()
     else:
         raise ValueError("the timestamp is neither a number nor a text")
-    if not trust.secrets or (optional and "signature" not in fields):
-        return moment
-    if "signature" not in fields:
+    return _Signed(insight, moment, _word(fields["signature"]) if "signature" in fields else None)
+
+
+def _insight(
+    headers: Pairs, text: bytes, signed: _Signed, envelope: sns.Envelope | None, trust: Trust, now: Instant
+) -> Received:
+    if trust.secrets:
+        _check_hmac(signed, trust)
+    content = _content(signed.insight)
+    occurred_at = _nanoseconds(_member(content.updatedAt))
+    if not occurred_at or trust.tolerance_seconds is not None:
+        sent_at = _nanoseconds(signed.moment or (envelope.Timestamp if envelope else ""))
+        _check_age(sent_at, trust, now)
+        occurred_at = occurred_at or sent_at or now.wall_ns
+    message_id = envelope.MessageId if envelope else first(headers, "x-amz-sns-message-id")
+    message_id = message_id or _identity(content)
+    arn = (envelope.TopicArn if envelope else first(headers, "x-amz-sns-topic-arn")) or ""
+    subject = by_name_in_arn(arn) or _topic_of(content)
+    event = Event(
+        FEED_NAME,
+        INSIGHT_TYPE,
+        subject,
+        _SOURCE,
+        message_id or "",
+        signed.insight,
+        occurred_at,
+        now.wall_ns,
+    )
+    detail = f"insight {_member(content.id)[:80] or 'without id'} of {subject}"
+    return Received("event", detail, (event,), None, message_id, text)
+
+
+def _is_optional(trust: Trust) -> bool:
+    return trust.options.get(HMAC) == "optional"
+
+
+def _check_hmac(signed: _Signed, trust: Trust) -> None:
+    """Raises ValueError unless one of the secrets signed it."""
+    if signed.signature is None:
+        if _is_optional(trust):
+            return
         raise ValueError("the message has no signature")
-    given = _word(fields["signature"]).encode("utf-8", "replace")
+    given = signed.signature.encode("utf-8", "replace")
     # Most senders print as JavaScript does, so the bytes as they came are right already, and cost nothing to make.
-    if not _is_signed(given, moment, insight, trust) and not _is_signed(
-        given, moment, javascript.stringify(insight), trust
+    if not _is_signed(given, signed.moment, signed.insight, trust) and not _is_signed(
+        given, signed.moment, javascript.stringify(signed.insight), trust
     ):
         raise ValueError("the signature is wrong")
-    return moment
 
 
 def _is_signed(given: bytes, moment: str, text: bytes, trust: Trust) -> bool:
     """Whether one of the secrets signed this text. All are tried, so that the time taken does not tell which."""
-    signed = b"%b.%b" % (moment.encode(), text)
+    signed = f"{moment}.".encode() + text
     good = False
     for secret in trust.secrets:
-        good |= compare_digest(for_secret(secret).digest(signed).hex().encode(), given)
+        good |= compare_digest(hexlify(for_secret(secret).digest(signed)), given)
     return good
 
 
 def _nanoseconds(moment: str) -> int | None:
     """A timestamp (epoch milliseconds, or a date-time) in nanoseconds; None when it is neither."""
-    if _MILLISECONDS.match(moment):
+    if moment.isdecimal() and moment.isascii() and len(moment) <= _MAX_MILLISECONDS_DIGITS:
         return int(moment) * _MS_IN_NS
     try:
         return rfc3339.parse(moment)

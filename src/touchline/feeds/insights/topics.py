@@ -83,6 +83,9 @@ def by_arn(arn: str) -> str | None:
 
 def by_name_in_arn(arn: str) -> str | None:
     """The topic that an ARN of any account and stack names, as the provider's do; None when it names none."""
+    known = _BY_ARN.get(arn)
+    if known is not None:
+        return known
     match = _ANY_STACK.match(arn)
     return None if match is None else _BY_NAME.get(match["name"])
 
