@@ -28,6 +28,11 @@ class Lane(enum.Enum):
     STATE = "state"
 
 
+EVENT_LANE: Final = Lane.EVENT
+STATE_LANE: Final = Lane.STATE
+"""For what runs once an event: to look into an enum takes CPython 3.11 0.1 µs, which ``Lane.EVENT`` did each time."""
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One published fact, as CloudEvents 1.0 words it.
 

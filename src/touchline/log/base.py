@@ -97,6 +97,8 @@ class LogStats(msgspec.Struct, frozen=True):
     free_bytes: int | None
     commits_by_bucket: tuple[int, ...] = (0,) * (len(COMMIT_BUCKETS) + 1)
     """how many took at most each of COMMIT_BUCKETS and more than the one before; the last: longer than all"""
+    trouble: str = ""
+    """why nothing could be written when it was last tried; '' when it could"""
 
 
 Follower = Callable[[Sequence[Record]], None]

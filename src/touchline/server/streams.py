@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from touchline.log.base import EventLog, StreamInfo
-from touchline.model import Lane, Record
+from touchline.model import EVENT_LANE, Record
 
 _MAX_STREAMS: Final = 10_000
 _MAX_OFFSETS: Final = 50_000
@@ -41,7 +41,7 @@ class Streams:
         infos = self._infos
         for record in records:
             event = record.event
-            if event.lane is not Lane.EVENT:
+            if event.lane is not EVENT_LANE:
                 continue
             self.newest = record.offset
             if not infos:

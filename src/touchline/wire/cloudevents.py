@@ -39,7 +39,7 @@ _MAX_TEXT: Final = {"id": 512, "source": 2048, "type": 256, "subject": 1024, "ti
 _MAX_EXTENSION: Final = 4096
 _EARLIEST: Final = -(2**63)
 _LATEST: Final = 2**63 - 1
-_SOURCES_KEPT: Final = 4096
+_NAMES_KEPT: Final = 4096
 _JSON_CONTENT: Final = re.compile(
     r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?\Z|text/json\s*(?:;.*)?\Z", re.IGNORECASE | re.DOTALL
 )
@@ -114,20 +114,30 @@ def decode(body: bytes | memoryview | msgspec.Raw) -> Envelope | list[Problem]:
             occurred_at = rfc3339.parse(time)
     except (ValueError, RecursionError):
         return _decode_carefully(body)
-    names = plain.id + plain.type + plain.subject
+    id_ = plain.id
+    source, type_, subject = _plain_source(plain.source), _plain_name(plain.type), _plain_name(plain.subject)
     if (
-        not (names.isascii() and names.isprintable() and _is_plain_source(plain.source))
+        not (id_.isascii() and id_.isprintable())
+        or source is None
+        or type_ is None
+        or subject is None
         or extensions is None
         or not (occurred_at is None or _EARLIEST <= occurred_at <= _LATEST)
     ):
         return _decode_carefully(body)
-    return Envelope(plain.id, plain.source, plain.type, plain.subject, bytes(plain.data), time, occurred_at, extensions)
+    return Envelope(id_, source, type_, subject, bytes(plain.data), time, occurred_at, extensions)
 
 
-@lru_cache(_SOURCES_KEPT)
-def _is_plain_source(source: str) -> bool:
-    """Few sources publish many events."""
-    return _PLAIN_SOURCE.match(source) is not None
+@lru_cache(_NAMES_KEPT)
+def _plain_source(source: str) -> str | None:
+    """The source when it needs no closer look. Few publish many events: one text of each serves all that are kept."""
+    return source if _PLAIN_SOURCE.match(source) else None
+
+
+@lru_cache(_NAMES_KEPT)
+def _plain_name(name: str) -> str | None:
+    """The same for types and subjects."""
+    return name if name.isascii() and name.isprintable() else None
 
 
 def _plain_extensions(members: Mapping[str, msgspec.Raw]) -> dict[str, ExtensionValue] | None:

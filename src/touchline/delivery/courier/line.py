@@ -56,9 +56,9 @@ class Line:
 
     __slots__ = (
         "admitted", "alone", "announced_failing", "attempts", "backlog", "burying", "codec", "dead", "delivered",
-        "endpoint", "expired", "failed", "feed", "flights", "gone", "health", "hourly_at", "last_error", "member",
-        "place", "policy", "rate", "removed", "saved_cursor", "scan_queued", "scanning", "share", "stalled", "telling",
-        "undead", "unsaved", "variant", "view", "view_until", "wait_until",
+        "endpoint", "expired", "expired_after", "expired_through", "failed", "feed", "flights", "gone", "health",
+        "hourly_at", "last_error", "member", "place", "policy", "rate", "removed", "saved_cursor", "scan_queued",
+        "scanning", "share", "stalled", "telling", "undead", "unsaved", "variant", "view", "view_until", "wait_until",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, feed: Feed, codec: WebhookCodec, policy: Policy) -> None:
@@ -100,6 +100,7 @@ class Line:
         self.delivered = 0
         self.failed = 0
         self.expired = 0
+        self.expired_after = self.expired_through = 0
         self.last_error = ""
 
     @property

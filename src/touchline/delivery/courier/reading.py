@@ -112,13 +112,20 @@ class Reading:
 
     def expire(self, line: Line) -> None:
         """Go on at the log's floor when retention has overtaken the cursor."""
-        self._expired(line, line.backlog.expire(self._log.floor))
+        floor = self._log.floor
+        self._expired(line, line.backlog.expire(floor), floor)
 
-    def _expired(self, line: Line, passed: int) -> None:
+    def _expired(self, line: Line, passed: int, floor: int) -> None:
+        """So many offsets up to the floor were passed over. Those that another lane passed over before count once."""
+        after = floor - passed
+        if passed and after <= line.expired_through:
+            passed = max(0, floor - line.expired_through) + max(0, line.expired_after - after)
+            after = min(after, line.expired_after)
         if passed:
+            line.expired_after, line.expired_through = after, floor
             line.expired += passed
             self._stats.expired += passed
-            about = {"endpoint": line.endpoint.id, "floor": self._log.floor, "offsets": passed}
+            about = {"endpoint": line.endpoint.id, "floor": floor, "offsets": passed}
             _log.warning("retention overtook an endpoint; what it had not received is gone", extra=about)
 
     def _look(self, line: Line, records: Sequence[Record], reached: int | None) -> None:
@@ -268,7 +275,7 @@ class Reading:
             if copies:
                 self._spawn(lambda: self._refill_from_letters(line, lane, floor))
                 return
-            self._expired(line, backlog.expire_lane(lane, floor))
+            self._expired(line, backlog.expire_lane(lane, floor), floor)
             backlog.again(lane, None)
             self._ready(line)
             return

@@ -13,7 +13,7 @@ from typing import Final
 
 from touchline.delivery.courier.limits import CourierLimits, CourierStats
 from touchline.log.base import EventLog
-from touchline.model import Lane, Record
+from touchline.model import EVENT_LANE, Record
 
 _OVERHEAD_BYTES: Final = 700
 _SLACK: Final = 8
@@ -35,6 +35,11 @@ class Part:
         self.records: list[Record] = []
         self.offsets: list[int] = []
 
+    def add(self, records: Sequence[Record]) -> None:
+        """Take what comes next."""
+        self.records += records
+        self.offsets += [record.offset for record in records]
+
     def drop(self, floor: int) -> None:
         """Let go of everything through an offset."""
         count = bisect_right(self.offsets, floor)
@@ -55,22 +60,20 @@ class Recent:
 
     def add(self, records: Iterable[Record]) -> set[str]:
         """Take what was appended; the feeds of which there was something in the event lane."""
-        feeds: set[str] = set()
-        everything = self._all
-        for record in records:
-            event = record.event
-            if event.lane is Lane.STATE or record.offset <= self.last:
-                continue
-            part = self._feeds.get(event.feed)
+        last = self.last
+        fresh = [record for record in records if record.event.lane is EVENT_LANE and record.offset > last]
+        if not fresh:
+            return set()
+        feeds = {record.event.feed for record in fresh}
+        for feed in feeds:
+            part = self._feeds.get(feed)
             if part is None:
-                part = self._feeds[event.feed] = Part()
-            for one in (part, everything):
-                one.records.append(record)
-                one.offsets.append(record.offset)
-            feeds.add(event.feed)
-            self._bytes += len(event.data) + _OVERHEAD_BYTES
-            self.last = record.offset
-        if self._bytes > self._max_bytes or len(everything.records) > self._max_records:
+                part = self._feeds[feed] = Part()
+            part.add(fresh if len(feeds) == 1 else [record for record in fresh if record.event.feed == feed])
+        self._all.add(fresh)
+        self.last = fresh[-1].offset
+        self._bytes += sum([len(record.event.data) for record in fresh]) + _OVERHEAD_BYTES * len(fresh)
+        if self._bytes > self._max_bytes or len(self._all.records) > self._max_records:
             self._shrink()
         return feeds
 

@@ -15,7 +15,7 @@ from touchline.errors import Conflict
 from touchline.log.base import Appended
 from touchline.log.dedupe import Content, Key, sift
 from touchline.log.sqlite.queries import for_rows, query, steps
-from touchline.model import Event, Lane, Record
+from touchline.model import EVENT_LANE, STATE_LANE, Event, Record
 
 _COLUMNS: Final = 15
 _CACHED_NAMES: Final = 100_000
@@ -126,11 +126,11 @@ class Plan:
 
     def add_checked(self, jobs: Sequence[Append]) -> None:
         """Look for each event-lane event among the stored ones, and take what is fresh."""
-        seen = self._find([event for job in jobs for event in job.events if event.lane is Lane.EVENT])
+        seen = self._find([event for job in jobs for event in job.events if event.lane is EVENT_LANE])
         for job in jobs:
             left_out = job.duplicates | job.conflicts
-            states = [i for i, e in enumerate(job.events) if e.lane is Lane.STATE and i not in left_out]
-            found = sift(job.events, [i for i, e in enumerate(job.events) if e.lane is Lane.EVENT], seen.get)
+            states = [i for i, e in enumerate(job.events) if e.lane is STATE_LANE and i not in left_out]
+            found = sift(job.events, [i for i, e in enumerate(job.events) if e.lane is EVENT_LANE], seen.get)
             conflicts = job.conflicts.union(found.conflicts)
             if conflicts and not job.skip_conflicts:
                 self.results.append((job, Conflict(sorted(conflicts))))
@@ -181,7 +181,7 @@ class Plan:
             offset += 1
             appended_at += 1
             stream = streams.get((event.feed, event.subject)) or self._stream(event.feed, event.subject)
-            if event.lane is Lane.EVENT:
+            if event.lane is EVENT_LANE:
                 if stream not in before:
                     before[stream] = stream.last_seq
                 seq = stream.last_seq = stream.last_seq + 1
@@ -191,16 +191,14 @@ class Plan:
             kind = names.get(event.type) or self._name(event.type)
             source = names.get(event.source) or self._name(event.source)
             extensions = msgspec.json.encode(event.extensions).decode() if event.extensions else None
-            rows += (
-                *(offset, stream.number, lane, seq, kind, source, event.id),
-                *(appended_at, event.occurred_at, event.received_at, 1 if event.document else 0),
-                *(event.time, event.state_key or None, extensions, event.data),
-            )
+            rows += (offset, stream.number, lane, seq, kind, source, event.id)
+            rows += (appended_at, event.occurred_at, event.received_at, 1 if event.document else 0)
+            rows += (event.time, event.state_key or None, extensions, event.data)
             if event.document:
                 self._documents += (kind, stream.number, offset)
             if shown:
                 records.append(Record(offset, seq, appended_at, event))
-            self.count += 1
+        self.count += offset - self.head
         self.head, self.appended_at = offset, appended_at
 
     def _stream(self, feed: str, subject: str) -> _Stream:

@@ -27,7 +27,7 @@ from touchline.log.sqlite.checkpointing import Checkpointer
 from touchline.log.sqlite.keyvalue import SqliteKeyValue
 from touchline.log.sqlite.reading import Reader, Readers, Selection
 from touchline.log.sqlite.writer import Call, Job, Outcome, Writer, WriterFigures
-from touchline.model import Event, Lane, Record
+from touchline.model import STATE_LANE, Event, Record
 
 _logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class SqliteLog:
         size = sum([len(event.data) for event in events]) + _EVENT_BYTES * len(events)
         self._check_room(len(events), size)
         job = Append(events, skip_conflicts, size, None)
-        states = [index for index, event in enumerate(events) if event.lane is Lane.STATE]
+        states = [index for index, event in enumerate(events) if event.lane is STATE_LANE]
         if states:
             found = sift(events, states, self._recent.get, brief_content)
             job.duplicates = frozenset(found.duplicates)
@@ -394,4 +394,5 @@ class SqliteLog:
             checkpoint_seconds=0.0 if self._checkpointer is None else self._checkpointer.seconds,
             free_bytes=free,
             commits_by_bucket=tuple(figures.by_bucket),
+            trouble=figures.trouble,
         )

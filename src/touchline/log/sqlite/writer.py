@@ -88,6 +88,7 @@ class WriterFigures(msgspec.Struct):
     used_bytes: int = 0
     wal_bytes: int = 0
     by_bucket: list[int] = msgspec.field(default_factory=lambda: [0] * (len(COMMIT_BUCKETS) + 1))
+    trouble: str = ""
 
 
 class Writer:
@@ -111,7 +112,6 @@ class Writer:
         self._connection: apsw.Connection | None = None
         self._counters = Counters()
         self._synced = True
-        self._failing = False
         self._counted = 0
         self._thread = threading.Thread(target=self._run, name="touchline-log-writer", daemon=True)
         self.figures = WriterFigures()
@@ -201,8 +201,8 @@ class Writer:
             return self._fail(group, LogUnavailable(f"an event cannot be stored: {error}"))
         except (apsw.Error, OSError, LogError) as error:
             return self._broken(group, error)
-        if self._failing:
-            self._failing = False
+        if self.figures.trouble:
+            self.figures.trouble = ""
             _logger.info("the log can be written again")
         self._deliver(outcome)
         return None
@@ -293,9 +293,9 @@ class Writer:
             figures.used_bytes = used_bytes(connection)
 
     def _broken(self, group: list[Job], error: Exception) -> None:
-        if not self._failing:
-            self._failing = True
-            _logger.error("the log cannot be written", extra={"error": f"{type(error).__name__}: {error}"})
+        trouble, self.figures.trouble = self.figures.trouble, f"{type(error).__name__}: {error}"
+        if not trouble:
+            _logger.error("the log cannot be written", extra={"error": self.figures.trouble})
         if not isinstance(error, (apsw.FullError, apsw.BusyError)):
             # After an error of the disk nothing that this connection remembers is to be trusted.
             self._drop_connection()

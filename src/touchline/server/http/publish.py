@@ -17,7 +17,7 @@ import msgspec
 from touchline.errors import Conflict, EventProblem
 from touchline.feeds.base import Answered, Operation, Parameter
 from touchline.log.entries import Key
-from touchline.model import Event, Lane, Position
+from touchline.model import EVENT_LANE, Event, Position
 from touchline.server.http.access import require
 from touchline.server.hub import Hub
 from touchline.wire import cloudevents
@@ -119,7 +119,9 @@ class Publishing:
             self._refused.inc(len(items))
             status = 403 if forbidden else 400
             return refusal(status, problems)
-        return await self._append(events, indexes, problems, skip=on_error == "skip")
+        answer = await self._append(events, indexes, problems, skip=on_error == "skip")
+        self._hub.publishers.heard(key.name)
+        return answer
 
     def _items(self, request: HttpRequest) -> Sequence[_Item] | HttpResponse:
         media_type, charset = _content_type(request.header("content-type") or "")
@@ -189,7 +191,7 @@ class Publishing:
         except Conflict as conflict:
             self._refused.inc(len(events))
             return refusal(409, [_conflict(indexes[index]) for index in conflict.indexes])
-        if any(event.lane is Lane.EVENT for event in events):
+        if any(event.lane is EVENT_LANE for event in events):
             metrics.append_seconds.observe(self._hub.clock.monotonic() - started)
         problems = problems + [_conflict(indexes[index]) for index in done.conflicts]
         self._accepted.inc(done.accepted)
