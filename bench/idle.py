@@ -1,15 +1,21 @@
-"""Sessions to which nothing is sent: what 10,000 of them hold in memory and cost, their pings and pongs included."""
+"""Sessions to which nothing is sent: what 10,000 of them hold in memory and cost, their pings and pongs included; and
+what one holds that came by TLS.
+"""
 
 from __future__ import annotations
 
 import resource
+import socket
+import ssl
 import time
 from pathlib import Path
+
+import trustme
 
 from bench.hubs import Hub, closed, opened
 from bench.machine import hub, on_core
 from bench.programs import compiled, receivers
-from touchline.benchmarks.machine import cpu_seconds, resident_bytes
+from touchline.benchmarks.machine import LOOPBACK, cpu_seconds, resident_bytes
 from touchline.benchmarks.readers import handshake
 from touchline.benchmarks.rows import Row
 
@@ -17,6 +23,7 @@ SESSIONS = 10_000
 SECONDS = 35.0
 """A little more than the 30 s after which a silent session is pinged."""
 SHORT_SECONDS = 10.0
+TLS_SESSIONS = 1000
 
 
 def run(directory: Path, small: bool) -> list[Row]:
@@ -26,7 +33,8 @@ def run(directory: Path, small: bool) -> list[Row]:
     count = 20 if small else min(SESSIONS, most)
     with on_core(1):
         rows = _idle(directory, "basketball", count, 0.5 if small else SECONDS)
-        return rows + _idle(directory, "native", count, 0.5 if small else SHORT_SECONDS)
+        rows += _idle(directory, "native", count, 0.5 if small else SHORT_SECONDS)
+        return [*rows, _by_tls(directory, 20 if small else TLS_SESSIONS)]
 
 
 def _hello(served: Hub, feed: str) -> str:
@@ -71,3 +79,34 @@ def _idle(directory: Path, feed: str, count: int, seconds: float) -> list[Row]:
             met=core <= 0.03,
         ),
     ]
+
+
+def _by_tls(directory: Path, count: int) -> Row:
+    """Native sessions, all of one client that speaks TLS 1.3 as Python does."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    certificate.cert_chain_pems[0].write_to_path(cert)
+    certificate.private_key_pem.write_to_path(key)
+    context = ssl.create_default_context(cafile=str(ca))
+    data = directory / "tls"
+    with hub(data, "--tls-cert", str(cert), "--tls-key", str(key), ca_file=ca) as (process, url):
+        served = Hub(url, data, ca)
+        hello = _hello(served, "native").encode()
+
+        def opened_by_tls() -> ssl.SSLSocket:
+            plain = socket.create_connection((LOOPBACK, served.port), timeout=20)
+            secure = context.wrap_socket(plain, server_hostname="localhost")
+            secure.sendall(hello)
+            if b" 101 " not in secure.recv(4096)[:16]:
+                raise SystemExit("a session was refused")
+            return secure
+
+        sockets = [opened_by_tls() for _ in range(min(count, 20))]
+        before = resident_bytes(process.pid)
+        sockets += [opened_by_tls() for _ in range(count)]
+        memory = (resident_bytes(process.pid) - before) / count
+        for one in sockets:
+            one.close()
+    return Row(work=f"resident memory an idle native session over TLS, of {count:,}", figure=f"{memory / 1024:.1f} KiB")

@@ -26,6 +26,8 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from said import SAID, metrics_of
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 TOUCHLINE = [str(Path(sys.executable).with_name("touchline"))]
@@ -101,7 +103,10 @@ def touchline(
         timeout=seconds,
         check=False,
     )
-    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+    finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+    if arguments[:1] in (("partner",), ("endpoint",), ("key",)):
+        SAID.never_in(finished.out)
+    return finished
 
 
 class Answer(NamedTuple):
@@ -193,6 +198,7 @@ class Hub:
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.log_file = data.parent / f"{data.name}.log"
+        SAID.add_file(self.log_file)
         self.url = f"{scheme}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
@@ -263,6 +269,7 @@ class Hub:
     def terminate(self) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
+        self._note_what_it_says()
         self.process.terminate()
         code = self.process.wait(STOP_SECONDS)
         self.process = None
@@ -276,6 +283,7 @@ class Hub:
     def close(self) -> None:
         """End it if it still runs."""
         if self.process is not None:
+            self._note_what_it_says()
             self.process.terminate()
             try:
                 self.process.wait(STOP_SECONDS)
@@ -283,6 +291,12 @@ class Hub:
                 self.process.kill()
                 self.process.wait()
             self.process = None
+
+    def _note_what_it_says(self) -> None:
+        for name in ("admin.key", "publisher.key"):
+            with contextlib.suppress(OSError):
+                SAID.never((self.data / name).read_text().strip())
+        metrics_of(lambda: self.ask("GET", "/metrics", direct=True).body)
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -297,7 +311,9 @@ class Hub:
     ) -> Answer:
         """A request to ``url``, or ``direct`` to the process's own port."""
         base = f"{self.scheme}://127.0.0.1:{self.port}" if direct else self.url
-        return request(method, base + path, headers, body, context=self.context)
+        answer = request(method, base + path, headers, body, context=self.context)
+        SAID.never_of(path, answer.body)
+        return answer
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
         """An admin's request that must succeed; the document that it is answered with."""
@@ -362,6 +378,9 @@ class Hub:
             "Authorization": f"Bearer {key or self.publisher_key}",
             "Content-Type": "application/x-ndjson",
         }
+        for line in lines:
+            if b'"partner":' in line:
+                SAID.never_private(msgspec.json.decode(line))
         answer = self.ask("POST", "/hub/v1/events", headers, b"\n".join(lines))
         assert answer.status == 202, answer
         document: dict[str, Any] = answer.json

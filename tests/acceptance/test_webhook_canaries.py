@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from said import SAID
+
 from .hubs import LOOPBACK, Hub, cloud_event, native_headers, wait_for
 from .receivers import Delivery, Reception, Reply
 
@@ -20,6 +22,7 @@ NAME = "CANARYNAME-77aa"
 KEEPER = "CANARYKEEPER-0c3d"
 SIGNATURE = "Q0FOQVJZLVNJR05BVFVSRS05OWY"
 CANARIES = [text.encode() for text in (NOTES, NAME, KEEPER, SIGNATURE)]
+SAID.never(NOTES, NAME, KEEPER, SIGNATURE)
 GAME = 4100
 
 

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 import uvloop
 
+from said import SAID, metrics_of
 from touchline.clock import Clock
 from touchline.server import config
 from touchline.server.app import Running, http_server
@@ -75,9 +76,20 @@ class Hub:
     def stop(self) -> None:
         """As on SIGTERM."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            if self.port:  # it runs
+                SAID.never(self.admin_key, self.publisher_key)
+                metrics_of(self._metrics)
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), "the hub does not stop"
+
+    def _metrics(self) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read()
+        finally:
+            connection.close()
 
     def _run(self) -> None:
         try:
@@ -164,7 +176,9 @@ class Hub:
                 sent.setdefault("Authorization", f"Bearer {key}")
             connection.request(method, path, body, sent)
             got = connection.getresponse()
-            return Answer(got.status, got.getheaders(), got.read())
+            answer = Answer(got.status, got.getheaders(), got.read())
+            SAID.never_of(path, answer.body)
+            return answer
         finally:
             connection.close()
 
@@ -190,7 +204,10 @@ class Hub:
 
     def publish_all(self, events: Iterable[Mapping[str, Any]], **more: str) -> Answer:
         """Publish as a batch; must be taken."""
-        body = json.dumps(list(events)).encode()
+        events = list(events)
+        for event in events:
+            SAID.never_private(event)
+        body = json.dumps(events).encode()
         answer = self.publish(body, "application/cloudevents-batch+json", **more)
         assert answer.status == 202, answer
         return answer

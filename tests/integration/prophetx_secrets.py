@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from said import SAID
+
 from .hubs import Answer, Hub, cloud_event
 from .prophetx_clients import REFUSED, Client, Session, app_of, partner
 
 CANARY = "Zk7-canary-of-alice-Q9x"
+SAID.never(CANARY)
 WAGER_IDS = ("w-alice-0001", "w-alice-0002")
 """Known to the curious, who asks for them by name."""
 NOBODYS_WAGER = "w-nobod-0001"

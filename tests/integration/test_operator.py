@@ -43,6 +43,7 @@ def test_the_status_has_all_that_doctor_reads(make_hub: MakeHub) -> None:
     assert set(findings.Status.__struct_fields__) <= document.keys()
     for name, kind in (("log", findings.LogStatus), ("open_files", findings.FilesStatus)):
         assert set(kind.__struct_fields__) <= document[name].keys()
+    assert set(findings.SessionsStatus.__struct_fields__) <= document["sessions_lag"].keys()
     for lag in document["endpoints_lag"].values():
         assert set(findings.LagStatus.__struct_fields__) <= lag.keys()
     status = msgspec.convert(document, findings.Status)

@@ -13,7 +13,7 @@ from touchline.server.connection import MAX_HEAD_BYTES
 from touchline.testing.clock import FakeClock
 
 from .hubs import Hub, read_to_end, status_of
-from .prophetx_clients import Client, app_of, due, numbered, partner, tick, told
+from .prophetx_clients import Client, app_of, connections, due, numbered, partner, tick, told
 from .websockets import BINARY, BROKEN_FRAMES, CLOSE, CONT, PING, PONG, TEXT, frame, handshake
 from .websockets import Client as Socket
 
@@ -149,7 +149,7 @@ def test_who_connects_and_is_silent(make_hub: MakeHub, speaks: str) -> None:
                     pass
             if speaks == "the protocol" and second % 100 == 0:
                 assert client.is_alive()
-            if not len(hub.running.sessions) or all(one._closing for one in hub.running.sessions._open):  # type: ignore[attr-defined]
+            if hub.on_loop(lambda: all(one._closing for one in connections(hub))):
                 break
         if speaks == "the protocol":
             assert client.is_alive()

@@ -58,6 +58,7 @@ async def test_a_full_disk_refuses_stores_nothing_and_recovers_by_itself(
             assert caught.value.retryable
         with pytest.raises(LogFull):
             await log.directory.put("b", "k", b"v")
+    assert "FullError" in log.stats().trouble
     assert [entry.message for entry in caplog.records if entry.levelno >= logging.ERROR] == [
         "the log cannot be written"
     ]
@@ -66,6 +67,7 @@ async def test_a_full_disk_refuses_stores_nothing_and_recovers_by_itself(
     assert await log.directory.get("b", "k") is None
     disk.full = False
     appended = await log.append(events(3, 3))
+    assert log.stats().trouble == ""
     assert (appended.accepted, appended.duplicates) == (3, 0)
     assert [record.seq for record in await read_all(log)] == [1, 2, 3, 4, 5, 6]
     assert [record.seq for record in shown] == [4, 5, 6]

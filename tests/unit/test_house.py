@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import touchline
 from touchline.feeds import registry
 
 PACKAGE = Path(touchline.__file__).parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_registry_is_the_folders() -> None:
@@ -44,3 +48,18 @@ def test_importing_modules_opens_nothing_and_starts_nothing() -> None:
         "assert threading.active_count() == 1, threading.enumerate()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_readme_names_the_programs_that_tests_start() -> None:
+    readme, continuous = ROOT / "README.md", ROOT / ".ci" / "run"
+    if not continuous.is_file():
+        pytest.skip("what CI runs is not here")
+    said = re.search(r"for want of one: (.*?)\.\n", readme.read_text("utf-8"), re.DOTALL)
+    assert said is not None
+    named = set(re.findall(r"`(\w+)`", said[1]))
+    sought: set[str] = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        sought |= set(re.findall(r"shutil\.which\(\"(\w+)\"", path.read_text("utf-8")))
+    installed = set(re.findall(r"(\w+):[\w-]+", continuous.read_text("utf-8").split("for program in")[1].split(";")[0]))
+    assert sought - {"gcc"} <= named, "a C compiler of either name"
+    assert installed | {"promtool"} == named - {"node", "npm", "cc"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
@@ -23,7 +24,7 @@ def post(key: str, body: bytes) -> bytes:
     ).encode() + body
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.Protocol, ABC):
     """Keep-alive HTTP, one request at a time; every answer must be 202."""
 
     def __init__(self) -> None:
@@ -47,9 +48,9 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(f"the hub closed the publisher's connection: {exc}")
 
+    @abstractmethod
     def answered(self) -> None:
         """The request is done."""
-        raise NotImplementedError
 
     def fail(self, detail: str) -> None:
         """Nothing more can be published."""

@@ -5,7 +5,7 @@ Every finding names the trouble, how large it is, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ WAL_WARN_BYTES: Final = 256 * 10**6
 LOOP_WARN_SECONDS: Final = 0.25
 LOOP_FAIL_SECONDS: Final = 5.0
 BEHIND_WARN_SECONDS: Final = 60.0
+STUCK_WARN_SECONDS: Final = 10.0
 OVERTAKE_WARN: Final = 0.8
 OVERTAKE_FAIL: Final = 0.95
 """Shares of what the log keeps: an endpoint that is so far back is about to lose records to retention."""
@@ -52,6 +53,7 @@ class LogStatus(msgspec.Struct, frozen=True):
     free_bytes: int | None = None
     last_commit_seconds: float | None = None
     waiting_events: int | None = None
+    trouble: str = ""
 
 
 class LagStatus(msgspec.Struct, frozen=True):
@@ -61,6 +63,24 @@ class LagStatus(msgspec.Struct, frozen=True):
     oldest_seconds: float = 0.0
     records_max: int = 0
     records_sum: int = 0
+
+
+class SlowSession(msgspec.Struct, frozen=True):
+    """One of ``furthest``."""
+
+    feed: str | None = None
+    partner: str | None = None
+    records: int = 0
+    blocked_seconds: float = 0.0
+
+
+class SessionsStatus(msgspec.Struct, frozen=True):
+    """The ``sessions_lag`` member."""
+
+    behind: int = 0
+    records_most: int = 0
+    blocked_seconds_most: float = 0.0
+    furthest: tuple[SlowSession, ...] = ()
 
 
 class BackupStatus(msgspec.Struct, frozen=True):
@@ -101,7 +121,10 @@ class Status(msgspec.Struct, frozen=True):
     request: RequestStatus = RequestStatus()
     warnings: tuple[str, ...] = ()
     endpoints_lag: dict[str, LagStatus] = {}
+    sessions_lag: SessionsStatus = SessionsStatus()
     dead_letters: int = 0
+    publishers_silent: tuple[str, ...] = ()
+    snapshots_lacking: int = 0
     loop_lag_seconds: float | None = None
     oldest_record_seconds: float = 0.0
     retention_seconds: float | None = None
@@ -114,7 +137,9 @@ def judge(status: Status, url: str, here_ns: int) -> list[Check]:
     checks = [judge_log(status.log), judge_wal(status.log), judge_disk(status.log), judge_files(status.open_files)]
     checks += [judge_clock(status.wall_ns, here_ns), judge_loop(status.loop_lag_seconds), judge_host(status, url)]
     checks += [judge_endpoints(status.endpoints), judge_lag(status.endpoints_lag), judge_letters(status.dead_letters)]
-    checks += [judge_retention(status), judge_backup(status.last_backup, here_ns)]
+    checks += [judge_publishers(status.publishers_silent), judge_sessions(status.sessions_lag)]
+    checks += [judge_retention(status), judge_snapshots(status.snapshots_lacking)]
+    checks += [judge_backup(status.last_backup, here_ns)]
     checks += [Check("hub", "warn", warning) for warning in status.warnings]
     return checks
 
@@ -151,6 +176,29 @@ def judge_lag(lags: Mapping[str, LagStatus]) -> Check:
     return Check("behind", "warn", "; ".join(late), advice)
 
 
+def judge_publishers(silent: Sequence[str]) -> Check:
+    """Whether those who published go on publishing."""
+    if not silent:
+        return Check("publishers", "ok", "no publisher has fallen silent since the hub started")
+    advice = "look whether a game is on, and then at the publisher and the way to it"
+    return Check("publishers", "warn", f"these publish no more: {', '.join(silent[:10])}", advice)
+
+
+def judge_sessions(lag: SessionsStatus) -> Check:
+    """Whether sessions keep up with what is published."""
+    if lag.blocked_seconds_most <= STUCK_WARN_SECONDS:
+        return Check("sessions", "ok", f"{lag.behind} sessions read on from the log, none of them is stuck")
+    stuck = [one for one in lag.furthest if one.blocked_seconds > STUCK_WARN_SECONDS]
+    whose = sorted({f"{one.partner or 'an admin'} ({one.feed})" for one in stuck})
+    detail = f"a session takes nothing for {_age(lag.blocked_seconds_most)}, the furthest is {lag.records_most} behind"
+    detail += f"; stuck: {', '.join(whose)}" if whose else ""
+    advice = (
+        "nobody else suffers, and it is ended after stall_seconds, with a code that says it may resume; "
+        "if there are many, look at the network between"
+    )
+    return Check("sessions", "warn", detail, advice)
+
+
 def judge_letters(count: int) -> Check:
     """Whether records were given up and wait."""
     if not count:
@@ -176,6 +224,18 @@ def judge_retention(status: Status) -> Check:
     detail += f", and an endpoint has not received what is {_age(oldest)} old: it will lose records"
     advice = "raise --retention or --retention-bytes and restart the hub, or let the endpoint catch up now"
     return Check("retention", "fail" if share >= OVERTAKE_FAIL else "warn", detail, advice)
+
+
+def judge_snapshots(lacking: int) -> Check:
+    """Whether an upgrade left states without what retention had removed before it."""
+    if not lacking:
+        return Check("snapshots", "ok", "no stream's state was found to lack what an older version had kept of it")
+    advice = (
+        "the hub's log names them ('a state lacks what only a checkpoint of another version has'): publish again what "
+        "their state is made of, or go back to the backup and the version from before the upgrade"
+    )
+    detail = f"the states of {lacking} streams lack what retention had removed before an upgrade"
+    return Check("snapshots", "warn", detail, advice)
 
 
 def judge_backup(last: BackupStatus | msgspec.UnsetType | None, here_ns: int) -> Check:
@@ -206,6 +266,9 @@ def judge_loop(lag_seconds: float | None) -> Check:
 def judge_log(log: LogStatus) -> Check:
     """Whether commits are quick and nothing piles up before them."""
     commit, waiting = log.last_commit_seconds or 0.0, log.waiting_events or 0
+    if log.trouble:
+        advice = "make room, or mend the disk or the rights; publishers are told to repeat, and it goes on by itself"
+        return Check("log", "fail", f"the log cannot be written: {log.trouble}", advice)
     detail = f"{_size(log.size_bytes)}, last commit took {commit * 1000:.1f} ms, {waiting} events waiting"
     if commit > COMMIT_WARN_SECONDS or waiting > WAITING_WARN_EVENTS:
         return Check("log", "warn", detail, "the disk is slow to sync: use a local SSD, or publish in larger batches")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,9 +26,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 class _Server(uvicorn.Server):
     """uvicorn's server without its signal handlers, which are the program's."""
 
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Nothing is captured here."""
-        return nullcontext()
+        yield
 
 
 def bind(host: str, port: int) -> socket.socket:

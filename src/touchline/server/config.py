@@ -75,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_seconds: float
     session_backlog_bytes: int
     stall_seconds: float
+    publisher_stale_seconds: float
     login_failures_per_address: int
     login_failures_per_name: int
     login_failures_per_pair: int
@@ -214,7 +215,7 @@ def _merge(values: dict[str, Any], more: Mapping[str, Any], origin: str) -> None
 def _from_environment(values: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """Settings among the variables; those of the client commands (URL, KEY, …, TAIL_<FEED>_<OPTION>) are not ours."""
     found: dict[str, Any] = {}
-    others = {"url", "key", "key_file", "ca_file", "config"}
+    others = {"url", "key", "key_file", "ca_file", "config", "listen_secret"}
     for variable, text in environment.items():
         if not variable.startswith("TOUCHLINE_"):
             continue
@@ -249,6 +250,8 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"{name}: {getattr(settings, name)} is not above 0")
     if not 0 <= settings.drain_seconds < float("inf"):
         raise ConfigError(f"drain_seconds: {settings.drain_seconds} is below 0")
+    if not 0 <= settings.publisher_stale_seconds < float("inf"):
+        raise ConfigError(f"publisher_stale_seconds: {settings.publisher_stale_seconds} is below 0")
     if not 0 <= settings.sandbox_pace < float("inf"):
         raise ConfigError(f"sandbox_pace: {settings.sandbox_pace} is below 0")
     if settings.base_url:

@@ -44,6 +44,7 @@ from touchline.server.config import Settings
 from touchline.server.engines import Engines
 from touchline.server.limits import LoginLimits
 from touchline.server.metrics import Metrics
+from touchline.server.publishers import Publishers
 from touchline.server.snapshots import Snapshots
 from touchline.server.streams import Streams
 from touchline.wire import position as position_token
@@ -116,6 +117,7 @@ class Hub:
         self.intake = intake
         self.log = Reading(log)
         self.streams = Streams(log)
+        self.publishers = Publishers(log.append, clock, settings.publisher_stale_seconds)
         self.public_url = settings.public_url
         self._over: dict[tuple[str, str], float] = {}
         self._ending = {

@@ -1,31 +1,52 @@
 """What an operator asks of a running hub, gathered once for ``/metrics`` and for ``/hub/v1/status``.
 
-Everything here is of a bounded size and names nobody: endpoints are counted by state, sessions all together.
+Everything here is of a bounded size. Endpoints are counted by state, sessions all together; the only ones that are
+named are the few sessions furthest behind, and those in the status alone, which is for admins.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import resource
+from typing import Final
 
 import msgspec
 
 from touchline.delivery.courier import Lag
-from touchline.delivery.fanout.reader import Mode
+from touchline.delivery.fanout.reader import Mode, Reader
 from touchline.errors import LogError
 from touchline.server.http.backup import Backups, LastBackup
 from touchline.server.hub import Hub
 from touchline.server.looplag import LoopLag
+from touchline.server.sessions import Session
+
+_MOST_NAMED: Final = 10
+
+
+class SlowSession(msgspec.Struct, frozen=True):
+    """One session that is behind: whose it is (an admin's has no partner), how many records it has to pull at most, how
+    many bytes of what it was sent wait for it, and for how long it has taken nothing.
+    """
+
+    feed: str | None
+    partner: str | None
+    transport: str
+    records: int
+    backlog_bytes: int
+    blocked_seconds: float
 
 
 class SessionsLag(msgspec.Struct, frozen=True):
     """Sessions that pull from the log because they were too slow, or have just come. ``records_most`` is the most that
-    one of them is behind (an upper bound, by offsets), ``blocked_seconds_most`` for how long the slowest takes nothing.
+    one of them is behind (an upper bound, by offsets), ``blocked_seconds_most`` for how long the slowest takes nothing,
+    ``furthest`` the few that are furthest behind.
     """
 
     behind: int
     records_most: int
     blocked_seconds_most: float
+    furthest: tuple[SlowSession, ...]
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -68,10 +89,12 @@ class Observer:
 
     def _sessions(self) -> SessionsLag:
         fanout, now = self._hub.fanout, self._hub.clock.monotonic()
+        kept = self._hub.event_log.stats().records
         behind = [reader for reader in fanout.readers if reader.mode is Mode.BEHIND]
-        records = max((fanout.dispatched - reader.cursor for reader in behind), default=0)
+        furthest = heapq.nsmallest(_MOST_NAMED, behind, key=lambda reader: reader.cursor)
+        named = tuple(_slow(reader, max(0, min(fanout.dispatched - reader.cursor, kept)), now) for reader in furthest)
         blocked = max((now - reader.blocked_since for reader in behind if reader.blocked), default=0.0)
-        return SessionsLag(len(behind), max(0, min(records, self._hub.event_log.stats().records)), blocked)
+        return SessionsLag(len(behind), named[0].records if named else 0, blocked, named)
 
     async def _oldest_record_seconds(self) -> float:
         log = self._hub.event_log
@@ -87,6 +110,19 @@ class Observer:
             return await self._backups.last()
         except LogError:
             return None
+
+
+def _slow(reader: Reader, records: int, now: float) -> SlowSession:
+    sink = reader.sink
+    identity = sink.identity if isinstance(sink, Session) else None
+    return SlowSession(
+        None if identity is None else identity.feed,
+        None if identity is None else identity.partner,
+        reader.framing.name.rpartition(":")[2],
+        records,
+        sink.backlog(),
+        now - reader.blocked_since if reader.blocked else 0.0,
+    )
 
 
 def _open_files() -> int:

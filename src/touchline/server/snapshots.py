@@ -18,7 +18,7 @@ from typing import Any, Final
 from touchline.clock import Clock
 from touchline.feeds.base import Feed, Instant, SnapshotFold, Upgrading
 from touchline.log.base import Checkpoint, EventLog
-from touchline.model import Lane, Record
+from touchline.model import EVENT_LANE, Record
 
 _log: Final = logging.getLogger(__name__)
 
@@ -70,6 +70,12 @@ class Snapshots:
         self._all_of_our_version = False
         self._lacking: set[tuple[str, str]] = set()
         """streams whose state lacks what only a checkpoint of another version has: each is told of once"""
+
+    @property
+    def lacking(self) -> int:
+        """How many streams' states were found, since the start, to lack what only a checkpoint of another version has.
+        All are known once retention has had something to remove."""
+        return len(self._lacking)
 
     def fold(self, feed: str) -> SnapshotFold[Any] | None:
         """The fold of a feed, if it has one."""
@@ -155,7 +161,7 @@ class Snapshots:
 
     @staticmethod
     def _take(fold: SnapshotFold[Any], loaded: _Loaded, record: Record) -> None:
-        if record.event.lane is Lane.EVENT:
+        if record.event.lane is EVENT_LANE:
             if record.offset <= loaded.offset:
                 return
             loaded.offset = record.offset
@@ -171,6 +177,8 @@ class Snapshots:
 
     def apply(self, records: Sequence[Record]) -> None:
         """Fold what was appended into the states that are in memory; called before it goes out to anybody."""
+        if not self._loaded:
+            return
         for record in records:
             loaded = self._loaded.get(record.stream)
             if loaded is None:

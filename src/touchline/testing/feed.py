@@ -7,8 +7,8 @@ skips its tests. pytest collects the ``test_…`` methods of the subclass.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ _MARK = "left as it was \\u00e9 2e0 9007199254740993"
 _UNKNOWN = b'"touchline_unknown_field":{"b":"%b","a":9007199254740993}' % _MARK.encode()
 
 
-class FeedSuite:
+class FeedSuite(ABC):
     """Subclass it as ``TestConformance`` with ``feed_name``, ``examples`` and ``stream``; then what the feed has:
     ``upgrade`` and ``resume_after`` (WebSocket), ``settings`` (client role; ``client_state`` when there is no resume),
     ``endpoint`` (webhooks).
@@ -68,33 +68,33 @@ class FeedSuite:
 
     # what a feed's test gives
 
+    @abstractmethod
     def examples(self) -> Mapping[str, tuple[str, bytes]]:
         """Subject and data of one valid event of every declared type."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stream(self) -> Sequence[Published]:
         """One stream from its beginning to its end, both lanes; at least ten records."""
-        raise NotImplementedError
 
     def hub(self) -> MemoryHub:
         """A hub with the members that the requests below speak for; empty of records."""
         return MemoryHub(self.feed)
 
-    def upgrade(self, hub: MemoryHub, resume: str | None = None) -> HttpRequest:
+    def upgrade(self, hub: MemoryHub, resume: str | None = None) -> HttpRequest:  # noqa: ARG002 - for subclasses
         """The WebSocket request of a subscriber to the stream that goes on after ``resume``."""
-        raise NotImplementedError
+        pytest.fail("a feed with a WebSocket gives 'upgrade'")
 
-    def resume_after(self, message: str | bytes) -> str | None:
+    def resume_after(self, message: str | bytes) -> str | None:  # noqa: ARG002 - for subclasses
         """What a subscriber that has received this message hands back; None when the message has no such number."""
-        raise NotImplementedError
+        pytest.fail("a feed with a WebSocket gives 'resume_after'")
 
     def settings(self, hub: MemoryHub) -> object:  # noqa: ARG002 - for subclasses
         """Settings of the client role for the same subscription."""
         pytest.skip("no client settings given")
 
-    def client_state(self, messages: Sequence[Message]) -> object:
+    def client_state(self, messages: Sequence[Message]) -> object:  # noqa: ARG002 - for subclasses
         """What a user has who folds what the client role handed out; compared with ``==``. Where there is no resume."""
-        raise NotImplementedError
+        pytest.fail("a client role without resume gives 'client_state'")
 
     def endpoint(self) -> EndpointView:
         """A webhook endpoint that takes the stream."""
@@ -144,8 +144,7 @@ class FeedSuite:
     # what it declares
 
     def test_the_registry_names_it_as_its_folder(self) -> None:
-        root = Path(str(importlib.util.find_spec("touchline.feeds").submodule_search_locations[0]))  # type: ignore[union-attr, index]
-        folders = {path.parent.name for path in root.glob("*/__init__.py")}
+        folders = {path.parent.name for path in Path(registry.__file__).parent.glob("*/__init__.py")}
         assert self.feed.name == self.feed_name
         assert self.feed_name in registry.NAMES
         assert self.feed_name in folders

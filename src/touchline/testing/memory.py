@@ -49,7 +49,8 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        result: Result = stop.value
+        return result
     coroutine.close()
     raise RuntimeError("it waited for something")
 

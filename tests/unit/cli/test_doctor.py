@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from touchline.cli import doctor, findings
-from touchline.cli.findings import BackupStatus, FilesStatus, LagStatus, LogStatus, RequestStatus, Status
+from touchline.cli.findings import (
+    BackupStatus,
+    FilesStatus,
+    LagStatus,
+    LogStatus,
+    RequestStatus,
+    SessionsStatus,
+    Status,
+)
 
 Command = Callable[..., Any]
 URL = "https://hub.example"
@@ -83,6 +91,14 @@ def test_log(log: LogStatus, status: str) -> None:
 def test_a_write_ahead_log_that_grows(wal: int | None, status: str) -> None:
     check = findings.judge_wal(LogStatus(wal_bytes=wal))
     assert (check.status, "backup" in check.advice) == (status, status == "warn")
+
+
+@pytest.mark.parametrize(("lacking", "status"), [(0, "ok"), (3, "warn")])
+def test_states_that_an_upgrade_left_incomplete(lacking: int, status: str) -> None:
+    check = findings.judge_snapshots(lacking)
+    assert check.status == status
+    assert (str(lacking) in check.detail, "backup" in check.advice) == (bool(lacking), bool(lacking))
+    assert check in findings.judge(Status(snapshots_lacking=lacking), URL, 0)
 
 
 @pytest.mark.parametrize(("lag", "status"), [(None, "ok"), (0.02, "ok"), (0.4, "warn"), (7.0, "fail")])
@@ -184,7 +200,10 @@ def test_a_hub_behind_a_proxy_that_rewrites_and_does_not_upgrade(
         "loop": "ok",
         "behind": "ok",
         "letters": "ok",
+        "publishers": "ok",
+        "sessions": "ok",
         "retention": "ok",
+        "snapshots": "ok",
         "backup": "ok",
         "host": "fail",
         "endpoints": "ok",
@@ -247,11 +266,14 @@ def test_every_finding_says_what_to_do() -> None:
         endpoints_lag={"failing": lag},
         request=RequestStatus(host="backend:80"),
         dead_letters=1,
+        publishers_silent=("venue-12",),
+        sessions_lag=SessionsStatus(1, 9, 99.0),
+        snapshots_lacking=1,
         loop_lag_seconds=9.0,
         retention_seconds=10**6,
         last_backup=None,
     )
     checks = findings.judge(status, URL, 10**18)
     assert [check.name for check in checks if check.status == "ok"] == []
-    assert len({check.name for check in checks}) == len(checks) == 12
+    assert len({check.name for check in checks}) == len(checks) == 15
     assert all(check.advice for check in checks)

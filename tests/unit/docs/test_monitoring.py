@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from touchline.server import config
 from touchline.server.app import Running
 
-MONITORING = Path(__file__).parents[3] / "docs" / "monitoring"
+DOCS = Path(__file__).parents[3] / "docs"
+MONITORING = DOCS / "monitoring"
 RULES = MONITORING / "touchline.rules.yml"
 DASHBOARD = MONITORING / "grafana.json"
 
@@ -27,6 +28,7 @@ _WORDS = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _SELECTOR = re.compile(r"(touchline_\w+|up)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 _GROUPING = re.compile(r"\b(?:by|without)\s*\(([^)]*)\)")
+_HISTOGRAM = re.compile(r"_(bucket|sum|count)$")
 _PLACEHOLDER = re.compile(r"\{\{\s*\$?(?:labels\.)?(\w+)[^}]*\}\}")
 
 
@@ -41,6 +43,8 @@ async def samples(tmp_path: Path) -> dict[str, dict[str, set[str]]]:
         metrics = running.hub.metrics
         metrics.sessions.labels("hub", "websocket").set(1)
         metrics.sessions_ended.labels("hub", "gap").inc()
+        metrics.sessions_opened.labels("hub", "websocket").inc()
+        metrics.refused.labels("hub", "401").inc()
         metrics.published.labels("accepted").inc()
         assert (await get(application, "/healthz"))[0] == 200
         status, body = await get(application, "/metrics")
@@ -175,3 +179,36 @@ def test_promtool_takes_the_rules_and_the_dashboards_questions(tmp_path: Path) -
     for path in (RULES, dashboard):
         done = subprocess.run([promtool, "check", "rules", str(path)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def metrics_told_of() -> dict[str, set[str]]:
+    """What the page of metrics has: metric → labels."""
+    told: dict[str, set[str]] = {}
+    lines = [line for line in (DOCS / "metrics.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    for line in lines:
+        for text in re.findall(r"`([^`]*)`", line.split("|")[1]):
+            name, _, labels = text.rstrip("}").partition("{")
+            assert name not in told
+            told[name] = set(labels.split(",")) - {""}
+    return told
+
+
+async def test_the_page_has_every_metric_with_its_labels_and_no_other(samples: dict[str, dict[str, set[str]]]) -> None:
+    found: dict[str, set[str]] = {}
+    for sample, labels in samples.items():
+        if not sample.endswith("_created"):
+            name = sample if sample.endswith("_total") or "le" not in labels else _HISTOGRAM.sub("", sample)
+            found[name.removeprefix("touchline_")] = labels.keys() - {"le"}
+    histograms = {name for name in found if {f"{name}_sum", f"{name}_count"} <= found.keys()}
+    for name in histograms:
+        del found[f"{name}_sum"], found[f"{name}_count"]
+    assert len(histograms) == 3
+    assert metrics_told_of() == found
+
+
+def test_what_is_asked_most_is_on_the_page_of_metrics() -> None:
+    [table] = re.findall(r"\| question \| metric.*?\n\n", (DOCS / "operating.md").read_text("utf-8"), re.DOTALL)
+    rows = table.splitlines()[2:]
+    asked = {re.sub(r"\{.*", "", text) for row in rows for text in re.findall(r"`([^`]*)`", row)}
+    assert len(asked) > 10
+    assert asked <= metrics_told_of().keys()

@@ -146,6 +146,7 @@ async def test_what_was_removed_is_missing_and_told_of_once(log: EventLog, caplo
         assert await ids(second, "a") == []
     told = [record.__dict__["stream"] for record in caplog.records if "lacks" in record.message]
     assert sorted(told) == [(FEED, "a"), (FEED, "b"), (FEED, "c")]
+    assert second.lacking == 3
     assert await log.load_checkpoint(FEED, "c") == Checkpoint(FEED, "c", log.head, 2, b'[2,["c2"]]')
     kept = await log.load_checkpoint(FEED, "a")
     assert kept is not None
@@ -169,6 +170,7 @@ async def test_an_upgrade_goes_on_behind_the_checkpoint(log: EventLog, caplog: p
         assert await ids(second, "a") == ["a1"]
     assert not caplog.records
     await second.before_trim(log.head)
+    assert second.lacking == 0
     await log.trim(log.head)
     assert await ids(snapshots(log, Fold(2)), "c") == ["c1", "c2", "c3"]
     await log.close()

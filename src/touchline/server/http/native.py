@@ -159,6 +159,8 @@ class NativeReading:
         try:
             records, reached, more = await self._collect(chosen, max(after, log.floor if after < 0 else 0), int(text))
         except PositionGone as error:
+            if after < 0:  # retention was quicker, and the oldest event is another one now
+                return await self.read(request)
             view = self._hub.position(None)
             return problem(410, "Gone", str(error), reason=error.reason, oldest=view.oldest, head=view.head)
         epoch = log.epoch
@@ -268,7 +270,7 @@ class SseSession:
     ) -> None:
         self._sessions = sessions
         self._fanout = sessions.hub.fanout
-        self._reader: Reader = self._fanout.attach(self, framing)
+        self._reader: Reader | None = self._fanout.attach(self, framing)
         self._high_bytes = high_bytes
         self._chunks: list[bytes] = []
         self._size = 0
@@ -282,7 +284,7 @@ class SseSession:
 
     def write(self, data: bytes) -> None:
         """Keep for the sending task."""
-        if self._ended is not None:
+        if self._ended is not None or self._reader is None:
             return
         self._chunks.append(data)
         self._size += len(data)
@@ -296,7 +298,7 @@ class SseSession:
 
     def end(self, reason: EndReason) -> None:
         """Say why, then close; a client that does not take what it was sent before is not waited for."""
-        if self._ended is None:
+        if self._ended is None and self._reader is not None:
             self._ended = reason
             self._fanout.detach(self._reader)
             self._due.set()
@@ -313,7 +315,8 @@ class SseSession:
 
     async def run(self, chosen: HubSelector, after: int | None, receive: Receive, send: Send) -> None:
         """Send until the client leaves or the session is ended."""
-        metrics = self._sessions.hub.metrics
+        reader, metrics = self._reader, self._sessions.hub.metrics
+        assert reader is not None, "a session runs once"
         self._sessions.add(self)
         metrics.sessions.labels("hub", "sse").inc()
         metrics.sessions_opened.labels("hub", "sse").inc()
@@ -327,7 +330,7 @@ class SseSession:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": sse.comment("connected"), "more_body": True})
-            self._fanout.follow(self._reader, 1, chosen, after, finite=False)
+            self._fanout.follow(reader, 1, chosen, after, finite=False)
             while not gone.done():
                 try:
                     async with asyncio.timeout(_HEARTBEAT_SECONDS):
@@ -335,31 +338,33 @@ class SseSession:
                 except TimeoutError:
                     self._chunks.append(sse.comment("keep-alive"))
                 self._due.clear()
-                await self._send_due(send)
+                await self._send_due(reader, send)
                 if self._ended is not None:
                     last = sse.event(b'{"reason":"%b"}' % self._ended.value.encode(), name="end")
                     if self._ended is EndReason.GAP:
                         last = sse.event(b'{"reason":"expired"}', name="gap")
                     await send({"type": "http.response.body", "body": last, "more_body": False})
-                    metrics.sessions_ended.labels("hub", self._ended.value).inc()
+                    self._sessions.ended(self, "hub", self._ended)
                     break
         finally:
             gone.cancel()
             if self._abort_timer is not None:
                 self._abort_timer.cancel()
-            self._fanout.detach(self._reader)
+            self._fanout.detach(reader)
             self._sessions.remove(self)
+            # The reader knows this sink: rings, with a connection in each, of which thousands may end at once.
+            self._reader = self._abort = self._untaken = None
             metrics.sessions.labels("hub", "sse").dec()
 
-    async def _send_due(self, send: Send) -> None:
+    async def _send_due(self, reader: Reader, send: Send) -> None:
         chunks, self._chunks = self._chunks, []
         if not chunks:
             return
         self._sending, self._size = self._size, 0
         await send({"type": "http.response.body", "body": b"".join(chunks), "more_body": True})
         self._sending = 0
-        if self._reader.blocked:
-            self._fanout.drained(self._reader)
+        if reader.blocked:
+            self._fanout.drained(reader)
 
 
 def _may_have(admission: Admission, state: object) -> bool:

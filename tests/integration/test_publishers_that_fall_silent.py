@@ -1,0 +1,99 @@
+"""Readers of the native feed learn that a publisher has fallen silent, and that it is back; so does doctor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from touchline.cli.root import run
+from touchline.errors import LogUnavailable
+from touchline.testing.clock import FakeClock
+
+from .hubs import Hub, cloud_event
+from .websockets import Client
+
+MakeHub = Callable[..., Hub]
+
+
+def second(hub: Hub) -> None:
+    """What a hub does once a second."""
+
+    async def tick() -> None:
+        await hub.running.hub.publishers.tick()
+
+    hub.wait(tick())
+
+
+def told(hub: Hub) -> list[tuple[str, str]]:
+    return [(one["type"], one["subject"]) for one in hub.events("feed=hub")]
+
+
+def test_stale_once_and_alive_once(make_hub: MakeHub, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    clock = FakeClock()
+    hub = make_hub(clock, publisher_stale_seconds=60)
+    key = hub.admin("POST", "/hub/v1/keys", {"name": "venue-12", "role": "publisher"}).json["key"]
+    granted = hub.partner("desk", grants={"feed": ["hub"]})["key"]
+    with (
+        Client(hub, "/hub/v1/ws", key=granted) as client,
+        Client(hub, "/hub/v1/ws", key=hub.partner("b")["key"]) as other,
+    ):
+        hub.publish_all([cloud_event()], key=key)
+        hub.publish_all([cloud_event()])
+        clock.advance(59)
+        hub.publish_all([cloud_event()])  # by another publisher, who goes on
+        second(hub)
+        assert told(hub) == []
+        clock.advance(2)
+        for _ in range(3):
+            second(hub)
+        assert told(hub) == [("hub.publisher.stale", "venue-12")]
+        event = client.event()
+        assert (event["type"], event["source"], event["data"]["publisher"]) == (
+            "hub.publisher.stale",
+            "/hub",
+            "venue-12",
+        )
+        assert event["data"]["last_published_at"] < event["data"]["at"] == event["time"]
+        assert "touchline_publishers_silent 1.0\n" in hub.get("/metrics").body.decode()
+        run(["doctor", "--url", hub.url, "--key", hub.admin_key, "--json"])
+        checks = json.loads(capsysbinary.readouterr().out)["checks"]
+        [check] = [one for one in checks if one["name"] == "publishers"]
+        assert (check["status"], check["detail"]) == ("warn", "these publish no more: venue-12")
+        last = cloud_event()
+        hub.publish_all([last], key=key)
+        second(hub)
+        second(hub)
+        assert told(hub) == [("hub.publisher.stale", "venue-12"), ("hub.publisher.alive", "venue-12")]
+        assert client.event()["type"] == "hub.publisher.alive"
+        seen = [other.event() for _ in range(4)]
+        assert seen[-1]["id"] == last["id"], "who is not granted the hub's own events sees none of them"
+        assert {one["type"] for one in seen} == {"shottracker.marker"}
+
+
+def test_what_cannot_be_told_now_is_told_later(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub.publish_all([cloud_event()])
+    clock.advance(61)
+
+    async def refuse(events: Any) -> None:
+        raise LogUnavailable("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hub.running.hub.publishers, "_append", refuse)
+        second(hub)
+        assert hub.running.hub.publishers.silent == []
+    second(hub)
+    assert told(hub) == [("hub.publisher.stale", "publisher.key")]
+
+
+def test_nobody_is_told_of_when_it_is_turned_off(make_hub: MakeHub) -> None:
+    clock = FakeClock()
+    hub = make_hub(clock, publisher_stale_seconds=0)
+    hub.publish_all([cloud_event()])
+    clock.advance(10**6)
+    second(hub)
+    assert told(hub) == []
