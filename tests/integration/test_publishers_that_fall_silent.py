@@ -11,6 +11,7 @@ import pytest
 from touchline.cli.root import run
 from touchline.errors import LogUnavailable
 from touchline.testing.clock import FakeClock
+from touchline.wire import cloudevents
 
 from .hubs import Hub, cloud_event
 from .websockets import Client
@@ -97,3 +98,60 @@ def test_nobody_is_told_of_when_it_is_turned_off(make_hub: MakeHub) -> None:
     clock.advance(10**6)
     second(hub)
     assert told(hub) == []
+
+
+def test_nobody_waits_for_what_an_admin_publishes_by_hand(make_hub: MakeHub) -> None:
+    clock = FakeClock()
+    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub.publish_all([cloud_event()], key=hub.admin_key)
+    clock.advance(61)
+    second(hub)
+    assert told(hub) == []
+
+
+def test_nothing_is_awaited_of_a_revoked_key(make_hub: MakeHub) -> None:
+    clock = FakeClock()
+    hub = make_hub(clock, publisher_stale_seconds=60)
+    told_of = hub.admin("POST", "/hub/v1/keys", {"name": "venue-12", "role": "publisher"}).json
+    untold = hub.admin("POST", "/hub/v1/keys", {"name": "venue-13", "role": "publisher"}).json
+    hub.publish_all([cloud_event()], key=told_of["key"])
+    clock.advance(30)
+    hub.publish_all([cloud_event()], key=untold["key"])
+    clock.advance(31)
+    second(hub)
+    assert hub.running.hub.publishers.silent == ["venue-12"]
+    for key in (told_of, untold):
+        assert hub.admin("DELETE", f"/hub/v1/keys/{key['id']}").status == 204
+    clock.advance(31)
+    second(hub)
+    assert hub.running.hub.publishers.silent == []
+    assert told(hub) == [("hub.publisher.stale", "venue-12")]
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 5000])
+def test_who_has_no_proper_name_is_called_by_its_id(make_hub: MakeHub, name: str) -> None:
+    """What the hub says of it has to be an event that its own receivers take."""
+    clock = FakeClock()
+    hub = make_hub(clock, publisher_stale_seconds=60)
+    keys = [hub.admin("POST", "/hub/v1/keys", {"role": "publisher", "name": name}).json]
+    if not name:
+        keys.append(hub.admin("POST", "/hub/v1/keys", {"role": "publisher"}).json)
+    for key in keys:
+        hub.publish_all([cloud_event()], key=key["key"])
+    clock.advance(61)
+    second(hub)
+    assert hub.running.hub.publishers.silent == sorted(key["id"] for key in keys)
+    for event in hub.events("feed=hub"):
+        assert isinstance(cloudevents.decode(json.dumps(event).encode()), cloudevents.Envelope)
+
+
+def test_who_publishes_only_what_is_refused_is_silent(make_hub: MakeHub) -> None:
+    clock = FakeClock()
+    hub = make_hub(clock, publisher_stale_seconds=60)
+    event = cloud_event()
+    hub.publish_all([event])
+    clock.advance(61)
+    answer = hub.publish(json.dumps({**event, "data": {"type": "CLOCK_STOP"}}).encode())
+    assert answer.status == 409, answer
+    second(hub)
+    assert told(hub) == [("hub.publisher.stale", "publisher.key")]

@@ -53,6 +53,7 @@ class Arrivals:
         self._listeners: Sequence[socket.socket] = ()
         self._make: Callable[[], asyncio.Protocol] | None = None
         self._taking = False
+        self._room = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -101,8 +102,10 @@ class Arrivals:
         """Take from these too, for protocols that ``make`` makes. They do not block; who listens there closes them."""
         self._listeners, self._make = listeners, make
 
-    def made(self) -> None:
-        """A connection was made: there may be more behind it."""
+    def made(self, room: int) -> None:
+        """A connection was made: there may be more behind it. No more than fit beside it are taken: at the limit the
+        loop's one in a turn is enough to send away, and the descriptors that are left are for our own work."""
+        self._room = room
         if self._listeners and not self._taking:
             self._taking = True
             asyncio.get_running_loop().call_soon(self._take)
@@ -111,12 +114,11 @@ class Arrivals:
         self._taking = False
         loop = asyncio.get_running_loop()
         for listener in self._listeners:
-            for _ in range(TAKEN_AT_ONCE):
+            for _ in range(min(TAKEN_AT_ONCE, self._room - len(self._tasks))):
                 try:
                     plain, _ = listener.accept()
-                except (
-                    OSError
-                ):  # none waits; or it is closed, or there is no descriptor left, which is the loop's to say
+                except OSError:
+                    # None waits; or it is closed, or there is no descriptor left, which is the loop's to say.
                     break
                 task = loop.create_task(self._connect(loop, plain))
                 self._tasks.add(task)

@@ -53,6 +53,7 @@ class HttpConnection(HttpToolsProtocol):
         self._heads_begun = 0
         self._head_done = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._head_seconds = self.sessions.settings.header_seconds
         self._body_due = False
         self._body_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -62,7 +63,7 @@ class HttpConnection(HttpToolsProtocol):
         self._is_deaf = False
         self._upgrades: bool | None = None
         self._longest_field = 0
-        self.arrivals.made()
+        self.arrivals.made(self.sessions.room(len(self.connections)))
         if not self.sessions.admit(len(self.connections)):
             self._refuse(503, "too many connections, come back later", retry=True)
             return
@@ -75,13 +76,20 @@ class HttpConnection(HttpToolsProtocol):
     def _watch_head(self) -> None:
         """A head that did not come whole has a deadline; most need none."""
         if not self._head_done and self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.sessions.settings.header_seconds, self._head_late)
+            self._head_timer = self.loop.call_later(self._head_seconds, self._head_late)
+            self._head_seconds = self.sessions.settings.header_seconds
+
+    def _hold_head_timer(self) -> None:
+        """While it waits for us; what is left of its time goes on then."""
+        if self._head_timer is not None:
+            self._head_seconds = max(0.0, self._head_timer.when() - self.loop.time())
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _head_late(self) -> None:
         self._head_timer = None
-        # Behind an answer under way it has to wait anyhow; what comes of it later starts the deadline again. So does
-        # what waits to be read.
-        if not self._head_done and not self._waits and self._is_idle() and not self.transport.is_closing():
+        # Behind an answer under way it has to wait anyhow; what comes of it later starts the deadline again.
+        if not self._head_done and self._is_idle() and not self.transport.is_closing():
             self._refuse(408, "the head of the request did not arrive in time")
 
     def _stop_timer(self) -> None:
@@ -119,6 +127,7 @@ class HttpConnection(HttpToolsProtocol):
         self._unread += data
         if not self._waits and self.arrivals.come(self, len(data)):
             self._waits = True
+            self._hold_head_timer()
             self.transport.pause_reading()
 
     def enter(self) -> None:
@@ -274,6 +283,17 @@ class HttpConnection(HttpToolsProtocol):
         """It has."""
         self._stop_write_timer()
         super().resume_writing()
+        self._watch_closing()
+
+    def on_response_complete(self) -> None:
+        """The answer is whole."""
+        super().on_response_complete()
+        self._watch_closing()
+
+    def _watch_closing(self) -> None:
+        """What is left of a last answer may be too little to be told of: it must be taken all the same."""
+        if self.transport.is_closing():
+            self._watch_writing()
 
     def timeout_keep_alive_handler(self) -> None:
         """Idle for long; an answer that was never read must not keep the connection."""
@@ -312,6 +332,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._body_due and cycle is not None and cycle.scope is self.scope:
             if cycle.response_started or self.pipeline:  # the rest of it will not come
                 self.transport.close()
+                self._watch_closing()
                 return
         elif cycle is not None and not cycle.response_complete:
             self._is_deaf = True
@@ -328,6 +349,7 @@ class HttpConnection(HttpToolsProtocol):
             % (status, _REFUSALS[status], len(body), b"retry-after: 5\r\n" if retry else b"", body)
         )
         self.transport.close()
+        self._watch_closing()
 
     def _hand_over(self, rest: bytes) -> None:
         """The socket now belongs to a WebSocket connection; the parser's unread bytes go with it."""

@@ -117,7 +117,7 @@ class Hub:
         self.intake = intake
         self.log = Reading(log)
         self.streams = Streams(log)
-        self.publishers = Publishers(log.append, clock, settings.publisher_stale_seconds)
+        self.publishers = Publishers(log.append, directory.keys, clock, settings.publisher_stale_seconds)
         self.public_url = settings.public_url
         self._over: dict[tuple[str, str], float] = {}
         self._ending = {

@@ -139,6 +139,10 @@ class Sessions:
         self._full = count > limit or (self._full and count > limit * _ROOM_AGAIN)
         return count <= limit
 
+    def room(self, http_connections: int) -> int:
+        """How many more connections fit; none when it is negative."""
+        return _room(self.settings) - http_connections - len(self._open)
+
     def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
         """The surface that answers a path, with the path's parameters."""
         for route in self.routes:
@@ -236,6 +240,8 @@ class Sessions:
                 self._check(session, good_keys)
             if number % share == 0:
                 await asyncio.sleep(0)
+                if good_keys is not None:  # a key may have been made meanwhile, and a session behind have it already
+                    good_keys = self._good_keys()
 
     async def drain(self) -> None:
         """Tell every session to come back, spread so that they do not all come at once."""

@@ -31,7 +31,9 @@ def inflate(data: bytes, limit_bytes: int) -> bytes:
             content = stream.decompress(data, limit_bytes + 1)
         except zlib.error as error:
             raise RemoteProtocolError(f"the body is not gzip: {error}") from None
-        if stream.eof and not stream.unused_data and len(content) <= limit_bytes:
+        if len(content) > limit_bytes:
+            raise _too_large(limit_bytes)
+        if stream.eof and not stream.unused_data:
             return content  # one member in one piece, as nearly every body is
     return _inflate_members(data, limit_bytes)
 
@@ -55,11 +57,15 @@ def _inflate_members(data: bytes, limit_bytes: int) -> bytes:
                 raise RemoteProtocolError(f"the body is not gzip: {error}") from None
             left -= len(parts[-1])
             if left < 0:
-                raise TooLarge(f"the inflated body is larger than {limit_bytes} bytes")
+                raise _too_large(limit_bytes)
         rest = memoryview(data)[len(data) - len(rest) - len(stream.unused_data) :]
     if rest:
         raise RemoteProtocolError(f"the body has more than {_MAX_MEMBERS} gzip members")
     return b"".join(parts)
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"the inflated body is larger than {limit_bytes} bytes")
 
 
 def deflate(data: bytes, level: int = 6) -> bytes:

@@ -76,7 +76,7 @@ class _Exchange:
         state = ServerState()
         state.default_headers = [(b"date", b"Fri, 27 Nov 2026 20:00:00 GMT")]
         settings = SimpleNamespace(header_seconds=10.0, body_seconds=10.0, stall_seconds=10.0)
-        sessions: Any = SimpleNamespace(admit=lambda count: True, settings=settings)
+        sessions: Any = SimpleNamespace(admit=lambda count: True, room=lambda count: 1, settings=settings)
         config = Config(self._application, interface="asgi3", ws="none", lifespan="off", log_config=None)
         connection = protocol_class(sessions)(config, state, {})
         connection.connection_made(self.transport)

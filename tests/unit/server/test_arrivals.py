@@ -131,13 +131,14 @@ async def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -
 class Made(asyncio.Protocol):
     """Like a hub's connection: it says that it was made."""
 
-    def __init__(self, arrivals: Arrivals, made: list[asyncio.BaseTransport]) -> None:
+    def __init__(self, arrivals: Arrivals, made: list[asyncio.BaseTransport], limit: int = 1000) -> None:
         self.arrivals = arrivals
         self.made = made
+        self.limit = limit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.made.append(transport)
-        self.arrivals.made()
+        self.arrivals.made(self.limit - len(self.made))
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ async def test_all_that_wait_at_a_listener_are_taken_and_not_all_in_one_turn(lis
     clients = [socket.create_connection(listener.getsockname()) for _ in range(count)]
     try:
         arrivals.listen([listener], lambda: Made(arrivals, made))
-        arrivals.made()
+        arrivals.made(1000)
         most = before = 0
         async with asyncio.timeout(10):
             while len(made) < count:
@@ -164,7 +165,7 @@ async def test_all_that_wait_at_a_listener_are_taken_and_not_all_in_one_turn(lis
                 most, before = max(most, len(made) - before), len(made)
         assert most <= TAKEN_AT_ONCE
         await arrivals.stop()
-        arrivals.made()
+        arrivals.made(1000)
         late = socket.create_connection(listener.getsockname())
         clients.append(late)
         for _ in range(5):
@@ -178,10 +179,39 @@ async def test_all_that_wait_at_a_listener_are_taken_and_not_all_in_one_turn(lis
         await asyncio.sleep(0)
 
 
+async def test_no_more_are_taken_than_fit(listener: socket.socket) -> None:
+    """Else a flood at the limit would take the descriptors that are left for the log."""
+    arrivals = Arrivals()
+    made: list[asyncio.BaseTransport] = []
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(20)]
+    try:
+        arrivals.listen([listener], lambda: Made(arrivals, made, limit=5))
+        for room in (0, -3):
+            arrivals.made(room)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert made == []
+        arrivals.made(5)
+        async with asyncio.timeout(10):
+            while len(made) < 5:
+                await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(made) == 5
+        listener.accept()[0].close()  # the others wait where they were
+    finally:
+        await arrivals.stop()
+        for one in (*clients, listener):
+            one.close()
+        for transport in made:
+            transport.close()
+        await asyncio.sleep(0)
+
+
 async def test_a_listener_that_was_closed_meanwhile(listener: socket.socket) -> None:
     arrivals = Arrivals()
     arrivals.listen([listener], lambda: Made(arrivals, []))
-    arrivals.made()
+    arrivals.made(1000)
     listener.close()
     problems: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))

@@ -88,3 +88,19 @@ async def test_a_revoked_key_ends_sessions_within_two_seconds_and_a_fault_those_
     assert [one.ended for one in ones] == [[], [EndReason.REVOKED], [], []]
     assert [one.aborted for one in ones] == [0, 0, 2, 0]
     assert [one.ticks for one in ones] == [2, 2, 0, 2]
+
+
+async def test_a_key_that_is_made_meanwhile_is_good() -> None:
+    """Shares let others have their turn: a session may have been let in with a key that was none when they began."""
+    ones = [_Session("good") for _ in range(SESSIONS)]
+    sessions = _sessions(ones)
+    await sessions.tick()
+    ticking = asyncio.create_task(sessions.tick())
+    await asyncio.sleep(0)
+    assert [one.ticks for one in (ones[0], ones[-1])] == [2, 1]
+    keys = cast("list[object]", sessions.hub.directory.keys())
+    keys.append(SimpleNamespace(id="new", revoked_at=None))
+    ones[-1].identity = Identity("hub", None, None, "new")
+    await ticking
+    assert ones[-1].ticks == 2
+    assert ones[-1].ended == []

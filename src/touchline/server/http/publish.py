@@ -27,6 +27,7 @@ from touchline.wire.http import HttpRequest, HttpResponse, json_response, proble
 
 PATH: Final = "/hub/v1/events"
 
+_STORED: Final = 202
 _SLICE: Final = 500
 """Events checked before others get the event loop."""
 
@@ -120,7 +121,8 @@ class Publishing:
             status = 403 if forbidden else 400
             return refusal(status, problems)
         answer = await self._append(events, indexes, problems, skip=on_error == "skip")
-        self._hub.publishers.heard(key.name)
+        if answer.status == _STORED and key.role == "publisher":  # nobody waits for what an admin publishes by hand
+            self._hub.publishers.heard(key)
         return answer
 
     def _items(self, request: HttpRequest) -> Sequence[_Item] | HttpResponse:
@@ -202,7 +204,7 @@ class Publishing:
         answer = Accepted(done.accepted, done.duplicates, position_token.encode(Position(log.epoch, done.head)))
         if skip:
             answer.errors = sorted(problems, key=lambda found: found.index)
-        return json_response(answer, 202)
+        return json_response(answer, _STORED)
 
 
 def refusal(status: int, problems: Sequence[EventProblem]) -> HttpResponse:
