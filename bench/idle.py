@@ -34,7 +34,7 @@ def run(directory: Path, small: bool) -> list[Row]:
     with on_core(1):
         rows = _idle(directory, "basketball", count, 0.5 if small else SECONDS)
         rows += _idle(directory, "native", count, 0.5 if small else SHORT_SECONDS)
-        return [*rows, _by_tls(directory, 20 if small else TLS_SESSIONS)]
+        return [*rows, _by_tls(directory, 20 if small else min(TLS_SESSIONS, most))]
 
 
 def _hello(served: Hub, feed: str) -> str:

@@ -10,29 +10,13 @@ import uvloop
 from bench.hubs import Hub
 from bench.machine import hub
 from touchline.benchmarks.bare import sqlite_commit_seconds, sqlite_rows_per_second
-from touchline.benchmarks.events import event
 from touchline.benchmarks.machine import cpu_seconds
-from touchline.benchmarks.publisher import post, publish_all
+from touchline.benchmarks.publisher import publish_all
+from touchline.benchmarks.publishing import requests
 from touchline.benchmarks.rows import Row, interval, ratios
 
 HUNDREDS = 8
 SINGLES = 32
-
-
-def requests(run: str, key: str, count: int, per_request: int, connections: int) -> list[list[bytes]]:
-    """Prepared requests, a list for each connection, a game for each connection."""
-    return [
-        [
-            post(
-                key,
-                b"\n".join(
-                    event(f"{run}-{worker}-{number}-{index}", f"game-{worker}", 0) for index in range(per_request)
-                ),
-            )
-            for number in range(count)
-        ]
-        for worker in range(connections)
-    ]
 
 
 def run(directory: Path, small: bool) -> list[Row]:

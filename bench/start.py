@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,13 +10,13 @@ import uvloop
 
 from bench.hubs import Hub
 from bench.machine import hub
-from bench.publish import requests
 from touchline.benchmarks.publisher import publish_all
+from touchline.benchmarks.publishing import requests
 from touchline.benchmarks.rows import Row, interval, ratios
+from touchline.benchmarks.starting import imports_seconds
 
 RECORDS = 1_000_000
 TARGET_SECONDS = 1.0
-_IMPORTS = "import touchline.server.app, touchline.cli.root"
 
 
 def run(directory: Path, small: bool) -> list[Row]:
@@ -38,9 +36,7 @@ def run(directory: Path, small: bool) -> list[Row]:
     for number in range(rounds):
         full.append(_start(data))
         fresh.append(_start(directory / f"fresh-{number}"))
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", _IMPORTS], check=True)
-        bare.append(time.perf_counter() - started)
+        bare.append(imports_seconds())
     return [
         Row(
             work=f"start: `touchline serve` to /readyz with {records:,} records in the log",

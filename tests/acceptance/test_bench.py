@@ -19,7 +19,7 @@ def test_a_quick_bench_prints_one_json_document_and_leaves_nothing_behind(tmp_pa
     done = subprocess.run(command, capture_output=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr.decode()
     rows = msgspec.json.decode(done.stdout)["rows"]
-    assert [tuple(row) for row in rows] == [COLUMNS] * 3
+    assert [tuple(row) for row in rows] == [COLUMNS] * 9
     assert b"publish" in done.stderr
     assert list(tmp_path.iterdir()) == []
 

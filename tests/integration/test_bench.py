@@ -9,9 +9,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import urllib3
 
 from touchline.benchmarks import local
-from touchline.benchmarks.rows import COLUMNS, Row, interval, percentile, ratios
+from touchline.benchmarks.rows import COLUMNS, Row, interval, micros, percentile, ratios
+from touchline.benchmarks.sink import sink
+from touchline.benchmarks.size import Size
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("publish", "fanout", "load", "reach", "resume", "idle", "start", "sdk", "pusher", "webhooks")
@@ -43,21 +46,44 @@ def test_an_unknown_bench_is_an_error_that_names_those_there_are() -> None:
     assert all(name in done.stderr for name in ("rugby", "peers", *NAMES))
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="resident memory is read from /proc")
 def test_the_measurements_of_the_command_give_rows_with_the_declared_columns(tmp_path: Path) -> None:
-    size = local.Size(rounds=1, connections=2, batches=1, sessions=3, events_per_second=20, seconds=0.2, backlog=150)
+    size = Size(
+        rounds=1, slow_rounds=1, connections=2, batches=1, single_connections=2, singles=3, sessions=3,
+        events_per_second=20, seconds=0.2, backlog=150, reached=3, reach_seconds=0.2, idle=5, idle_seconds=0.1,
+        endpoints=3, deliveries=5, verify_seconds=0.001,
+    )  # fmt: skip
     said: list[str] = []
     rows = local.measure(tmp_path, size, said.append)
-    assert [row.work.partition(",")[0] for row in rows] == ["publish", "fan-out", "resume"]
+    assert [row.work.partition(",")[0].partition(":")[0] for row in rows] == [
+        "publish", "publish", "fan-out", "publish → last of 3 idle sessions", "resume", "webhooks", "start",
+        "5 idle sessions over 0.1 s", "verify + decode in the SDK",
+    ]  # fmt: skip
     assert len(said) == len(rows)
     for row in rows:
         assert tuple(msgspec.structs.asdict(row)) == COLUMNS
         assert len(row.cells()) == len(COLUMNS)
         assert "nan" not in "".join(row.cells())
+        assert row.baseline != "-"
+        assert (row.met is None) == (row.target == "-")
+
+
+def test_the_receiver_of_webhooks_counts_what_comes_since_it_was_told_to_begin_anew() -> None:
+    body = b'{"data":{"sent":1}}'
+    with sink() as receiver, urllib3.PoolManager(retries=False) as pool:
+        for path in ("/e0", "/timed0"):
+            assert pool.request("POST", f"http://127.0.0.1:{receiver.port}{path}", body=body).status == 200
+        receiver.wait_for(2)
+        assert len(msgspec.json.decode(receiver.ask("latency"), type=list[int])) == 1
+        receiver.ask("reset")
+        assert receiver.ask("count 0") == "0\n"
 
 
 def test_figures_are_medians_with_their_intervals() -> None:
     assert interval([3.0, 1.0, 2.0], 1, "ms") == "2.0 (1.0 to 3.0) ms"
     assert interval([1234.5], 0) == "1,234"
+    assert micros([2.0]) == "2.00 µs"
+    assert micros([float("nan")]) == "-"
     assert ratios([2.0, 3.0], [1.0, 2.0]) == [2.0, 1.5]
     assert percentile([5.0, 1.0, 3.0], 50) == 3.0
     assert percentile(list(map(float, range(100))), 99) == 99.0

@@ -13,25 +13,34 @@ import apsw
 from touchline.benchmarks.machine import LOOPBACK
 
 ROW: Final = b"x" * 300
+INSERT: Final = "INSERT INTO r VALUES (?,?)"
 _READ_BYTES: Final = 1 << 18
 
 
+def bare_table(directory: Path) -> apsw.Connection:
+    """A new database with a table of its own (WAL, synchronous FULL), whose rows are durable when they are committed;
+    checkpoints are left out, as the hub leaves them out.
+    """
+    connection = apsw.Connection(str(directory / f"bare-{time.time_ns()}.db"))
+    connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0")
+    connection.execute("CREATE TABLE r (offset INTEGER PRIMARY KEY, data BLOB)")
+    return connection
+
+
 def sqlite_rows_per_second(directory: Path, rows: int, per_commit: int) -> float:
-    """Durable rows of 300 bytes into a table of their own (WAL, synchronous FULL), so many a commit."""
+    """Durable rows of 300 bytes into a table of their own, so many a commit."""
     return rows / sum(sqlite_commit_seconds(directory, rows // per_commit, per_commit))
 
 
 def sqlite_commit_seconds(directory: Path, commits: int, per_commit: int) -> list[float]:
-    """How long each of so many durable commits takes; checkpoints are left out, as the hub leaves them out."""
-    connection = apsw.Connection(str(directory / f"bare-{time.time_ns()}.db"))
-    connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0")
-    connection.execute("CREATE TABLE r (offset INTEGER PRIMARY KEY, data BLOB)")
+    """How long each of so many durable commits takes."""
+    connection = bare_table(directory)
     seconds = []
     for number in range(commits):
         first = number * per_commit
         started = time.perf_counter()
         with connection:
-            connection.executemany("INSERT INTO r VALUES (?,?)", ((first + i, ROW) for i in range(per_commit)))
+            connection.executemany(INSERT, ((first + i, ROW) for i in range(per_commit)))
         seconds.append(time.perf_counter() - started)
     connection.close()
     return seconds

@@ -8,6 +8,8 @@ MARK: Final = b'"sent":'
 """What stands before the monotonic nanoseconds at which an event was due; it passes through every server unchanged."""
 
 FEED: Final = "shottracker"
+FRAME_BYTES: Final = 560
+"""About what an event of these is natively, for bare loops of writes."""
 _EVENT: Final = (
     '{"specversion":"1.0","id":"%s","source":"/bench","type":"shottracker.shot","subject":"%s",'
     '"time":"2026-01-01T00:00:00.000Z","data":%s}'

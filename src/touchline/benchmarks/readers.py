@@ -20,7 +20,7 @@ from typing import Final, cast
 import msgspec
 
 from touchline.benchmarks.events import MARK
-from touchline.benchmarks.machine import LOOPBACK, pinned
+from touchline.benchmarks.machine import LOOPBACK, pinned, raise_file_limit
 from touchline.benchmarks.rows import percentile
 from touchline.errors import UpstreamError
 
@@ -40,12 +40,16 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """``seconds`` from the first connection to the last event; how late events came, from when each was due."""
+    """``seconds`` from the first connection to the last event; how late events came, from when each was due;
+    ``last_…``: how late an event came to the last of the sessions.
+    """
 
     seconds: float
     median_ms: float
     p99_ms: float
     worst_ms: float
+    last_median_ms: float
+    last_p99_ms: float
 
 
 def handshake(path: str, headers: tuple[str, ...] = ()) -> str:
@@ -102,6 +106,7 @@ class _All:
         self.opened: asyncio.Future[None] = loop.create_future()
         self.finished: asyncio.Future[None] = loop.create_future()
         self.late: list[int] = []
+        self.last: dict[int, int] = {}
         self.to_open = self.to_finish = load.sessions
 
     def fail(self, detail: str) -> None:
@@ -128,7 +133,9 @@ class _Session(asyncio.Protocol):
         now = time.monotonic_ns()
         end = 0
         for found in _MARKED.finditer(data):
-            self._all.late.append(now - int(found.group(1)))
+            due = int(found.group(1))
+            self._all.late.append(now - due)
+            self._all.last[due] = now
             self._left -= 1
             end = found.end()
             if self._left == 0:
@@ -165,7 +172,10 @@ async def _read(load: Load) -> None:
     _say(b"open")
     await everything.finished
     late = [ns / 1e6 for ns in everything.late]
-    reading = Reading(time.monotonic() - started, percentile(late, 50), percentile(late, 99), max(late))
+    last = [(came - due) / 1e6 for due, came in everything.last.items()]
+    seconds = time.monotonic() - started
+    late_ms = (percentile(late, 50), percentile(late, 99), max(late))
+    reading = Reading(seconds, *late_ms, percentile(last, 50), percentile(last, 99))
     _say(msgspec.json.encode(reading))
     await loop.run_in_executor(None, sys.stdin.read)  # the sessions stay open until they are ended
 
@@ -178,5 +188,6 @@ def _say(line: bytes) -> None:
 if __name__ == "__main__":
     import uvloop
 
+    raise_file_limit()
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(_read(msgspec.json.decode(sys.stdin.readline().encode(), type=Load)))

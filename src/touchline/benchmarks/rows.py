@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -39,6 +40,11 @@ def interval(values: Iterable[float], digits: int = 2, unit: str = "") -> str:
     if len(found) > 1:
         text += f" ({found[0]:,.{digits}f} to {found[-1]:,.{digits}f})"
     return f"{text} {unit}".rstrip()
+
+
+def micros(costs: Sequence[float]) -> str:
+    """CPU of an operation; a dash where the system does not say."""
+    return "-" if math.isnan(costs[0]) else interval(costs, 2, "µs")
 
 
 def ratios(ours: Sequence[float], bare: Sequence[float]) -> list[float]:

@@ -15,7 +15,9 @@ from touchline.cli.serve import need_server
 
 
 def command(
-    quick: Annotated[bool, typer.Option("--quick", help="Measure for some seconds only.", show_default=False)] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure for a quarter of the time.", show_default=False)
+    ] = False,
     directory: Annotated[
         Path | None,
         typer.Option(
@@ -29,14 +31,15 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure publishing, fan-out and resuming on a hub that is started for it and removed again."""
+    """Measure publishing, sessions, webhooks, starting and verifying on hubs that are started for it and removed."""
     try:
         from touchline.benchmarks import local
         from touchline.benchmarks.rows import COLUMNS
+        from touchline.benchmarks.size import FULL, QUICK
     except ModuleNotFoundError as missing:
         raise need_server(missing) from None
     with tempfile.TemporaryDirectory(prefix="touchline-bench-", dir=directory) as scratch:
-        rows = local.measure(Path(scratch), local.QUICK if quick else local.FULL, lambda words: note(f"{words} …"))
+        rows = local.measure(Path(scratch), QUICK if quick else FULL, lambda words: note(f"{words} …"))
     if as_json:
         print_json({"rows": [msgspec.structs.asdict(row) for row in rows]})
     else:

@@ -1,8 +1,8 @@
-"""A pycurl multi loop with nothing around it: ``python -m bench.bare_webhooks PORT ENDPOINTS EACH QUERY``.
+"""A pycurl multi loop with nothing around it.
 
-Signs and posts as the hub does, at most 256 at a time, and prints the CPU seconds and the wall seconds that the
-deliveries took. What it does not do is what the hub adds: a log, cursors, order, time-outs, judging of addresses and
-answers.
+``python -m touchline.benchmarks.bare_webhooks PORT ENDPOINTS EACH QUERY`` signs and posts as the hub does, at most 256
+at a time, and prints the CPU seconds and the wall seconds that the deliveries took. What it does not do is what the hub
+adds: a log, cursors, order, time-outs, judging of addresses and answers.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import hmac
 import select
 import sys
 import time
+from typing import Final
 
 import pycurl
 
-WINDOW = 256
-PER_ENDPOINT = 8
-BODY = b'{"specversion":"1.0","id":"%d",' + b'"pad":"' + b"x" * 460 + b'"}'
-KEY = b"0123456789abcdef0123456789abcdef"
+from touchline.benchmarks.machine import LOOPBACK
+
+WINDOW: Final = 256
+PER_ENDPOINT: Final = 8
+BODY: Final = b'{"specversion":"1.0","id":"%d",' + b'"pad":"' + b"x" * 460 + b'"}'
+KEY: Final = b"0123456789abcdef0123456789abcdef"
 
 
 def _ignore(data: bytes) -> None:
@@ -133,11 +136,11 @@ class Loop:
 def main() -> int:
     """Print CPU seconds and wall seconds; exit 1 if an answer was not 200."""
     port, endpoints, each, *query = sys.argv[1:]
-    urls = [f"http://127.0.0.1:{port}/e{number}{''.join(query)}" for number in range(int(endpoints))]
+    urls = [f"http://{LOOPBACK}:{port}/e{number}{''.join(query)}" for number in range(int(endpoints))]
     loop = Loop(urls, int(each))
     cpu, wall = time.process_time(), time.perf_counter()
     loop.run()
-    print(time.process_time() - cpu, time.perf_counter() - wall)
+    sys.stdout.write(f"{time.process_time() - cpu} {time.perf_counter() - wall}\n")
     return 1 if loop.failed else 0
 
 
