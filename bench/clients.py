@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import errno
 import os
 import socket as sockets
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
+import uvloop
 from websockets.utils import accept_key
 
 Take = Callable[[bytes], None]
@@ -131,15 +131,21 @@ class Line(asyncio.Protocol):
                 plain.bind((address, 0))
             plain.setblocking(False)
             async with asyncio.timeout(CONNECT_SECONDS):
-                # The transport waits for the connection as well: waiting here before adds a third to its cost.
-                code = plain.connect_ex((parts.hostname or "", parts.port or 80))
-                if code not in (0, errno.EINPROGRESS):
-                    raise OSError(code, os.strerror(code))
-                await line._loop.create_connection(lambda: line, sock=plain)
+                await line._loop.sock_connect(plain, (parts.hostname or "", parts.port or 80))
+        except BaseException:
+            plain.close()
+            raise
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                try:
+                    await line._loop.create_connection(lambda: line, sock=plain)
+                finally:
+                    # uvloop's transport closes the descriptor itself. Of one that ended as it began the socket would
+                    # close it once more, when it may be another connection's; libuv then ends the whole process.
+                    if isinstance(line._loop, uvloop.Loop):
+                        plain.detach()
                 await line._answered
         except BaseException:
-            if line._transport is None:
-                plain.close()
             line.abort()
             raise
         if not line.opened.done():

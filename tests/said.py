@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -19,7 +21,9 @@ from touchline.server.log_lines import FactsFormatter
 
 SHORTEST: Final = 16
 """Characters of a secret from which on it can stand by chance nowhere."""
-_NAMES: Final = frozenset({"secret", "secret_key", "api_key", "token", "access_token", "refresh_token", "key"})
+_NAMES: Final = frozenset(
+    {"secret", "secret_key", "access_key", "api_key", "token", "access_token", "refresh_token", "key"}
+)
 """Members of answers that hold a secret, in any feed's spelling."""
 _ISSUING: Final = ("/hub/v1/partners", "/hub/v1/keys", "/hub/v1/endpoints", "/partner/auth/", "/v5/core/", "/v1/data/")
 """Where paths begin that secrets are handed out at."""
@@ -40,8 +44,13 @@ class Said:
         """A log that somebody still writes; it is read at the end."""
         self._files.add(path)
 
+    def end_file(self, path: Path) -> None:
+        """A log that nobody writes any more, or not yet again: read now, since it may be gone at the end."""
+        self._files.discard(path)
+        self._texts[str(path)] = [path.read_text("utf-8", "replace")]  # with all that an earlier end has read
+
     def never(self, *secrets: str) -> None:
-        """Also not in base64 or hex; those that are too short to tell from chance are left out."""
+        """Also not escaped or encoded; those that are too short to tell from chance are left out."""
         self._never.update(secret for secret in secrets if len(secret) >= SHORTEST)
 
     def never_of(self, path: str, body: bytes) -> None:
@@ -133,9 +142,12 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in a text: plain, in hex, and within a longer text in base64."""
+    """The secret as it may stand in a line: plain, escaped as JSON (so hubs log facts), Python or a URL has it, in hex,
+    and within a longer text in base64; of several lines, also each that is long enough.
+    """
     raw = secret.encode("utf-8", "surrogatepass")
-    found = {secret, raw.hex()}
+    found = {secret, *secret.splitlines(), raw.hex(), raw.hex().upper(), quote(raw, safe=""), quote_plus(raw)}
+    found |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + raw).decode()
         middle = whole[4 if before else 0 : len(whole) // 4 * 4 - 4]  # what stands at the edges depends on neighbours

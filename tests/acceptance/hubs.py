@@ -198,7 +198,6 @@ class Hub:
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.log_file = data.parent / f"{data.name}.log"
-        SAID.add_file(self.log_file)
         self.url = f"{scheme}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
@@ -240,6 +239,7 @@ class Hub:
         assert self.process is None
         self.data.parent.mkdir(parents=True, exist_ok=True)
         command = [*self.wrapper, *TOUCHLINE, "serve", "--data", str(self.data), "--port", str(self.port)]
+        SAID.add_file(self.log_file)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *self.options],
@@ -264,7 +264,7 @@ class Hub:
         assert self.process is not None
         self.process.kill()
         self.process.wait(STOP_SECONDS)
-        self.process = None
+        self._has_ended()
 
     def terminate(self) -> int:
         """SIGTERM; the exit code."""
@@ -272,7 +272,7 @@ class Hub:
         self._note_what_it_says()
         self.process.terminate()
         code = self.process.wait(STOP_SECONDS)
-        self.process = None
+        self._has_ended()
         return code
 
     def restart(self) -> None:
@@ -290,7 +290,11 @@ class Hub:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-            self.process = None
+            self._has_ended()
+
+    def _has_ended(self) -> None:
+        self.process = None
+        SAID.end_file(self.log_file)
 
     def _note_what_it_says(self) -> None:
         for name in ("admin.key", "publisher.key"):

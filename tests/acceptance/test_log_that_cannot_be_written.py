@@ -60,7 +60,9 @@ def test_no_room_and_room_again(tmp_path: Path) -> None:
         resource.prlimit(hub.pid, resource.RLIMIT_FSIZE, (hard, hard))
         wait_for(lambda: answered(hub, stored) == 202, "it goes on by itself")
         assert answered(hub, stored) == 202, "and knows what it has"
-        assert finding(hub, "log")[1]["status"] == "ok"
+        check = finding(hub, "log")[1]
+        assert check["status"] != "fail", check  # "warn" where the last commit was slow
+        assert not check["detail"].startswith("the log cannot be written"), check
         assert figure(hub, "touchline_log_failing") == 0
         expected = [f"{number}-{one}" for number in range(stored + 1) for one in range(BATCH)]
         assert [event.id for event in hub.events()] == expected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -117,19 +116,26 @@ def test_those_whom_the_hub_lets_go_while_they_wait(hub: Hub, monkeypatch: pytes
 
 def test_waiting_is_not_the_clients_delay(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The head's deadline stands still while it waits, and goes on from there: it does not begin anew."""
-    hub = make_hub(header_seconds=0.5)
+    hub = make_hub(header_seconds=3.0)
     with ExitStack() as stack:
         whole, part = stack.enter_context(hub.connect()), stack.enter_context(hub.connect())
         hub.until(lambda: len(hub.connections) == 2, "both are there")
-        hub.wait(asyncio.sleep(0.03))  # of their own time
+        assert hub._loop is not None
+        now = hub._loop.time
+        timers = hub.on_loop(lambda: [one._head_timer for one in hub.connections])
+        hub.until(lambda: all(one.when() - now() < 2.97 for one in timers), "some of their own time to pass")
         with nobody_enters(hub, monkeypatch) as waiting:
             whole.sendall(PLAIN)
             part.sendall(PLAIN[:9])
             hub.until(lambda: len(waiting) == 2, "both wait")
-            hub.wait(asyncio.sleep(0.6))  # their time would be over
+            hub.until(
+                lambda: all(one._head_timer is None for one in hub.connections if one._waits), "no deadline to run"
+            )
+            assert hub.on_loop(lambda: [one.cancelled() for one in timers]) == [True, True]
             assert hub.on_loop(lambda: len(waiting)) == 2
             left = hub.on_loop(lambda: [one._head_seconds for one in hub.connections if one._waits])
-            assert all(0 < seconds < 0.48 for seconds in left)
+            assert len(left) == 2
+            assert all(0 < seconds < 2.98 for seconds in left)
         assert status_of(read_until(whole, b'{"status":"ok"}')) == 200
         assert status_of(read_to_end(part)) == 408
 

@@ -10,6 +10,7 @@ import pytest
 
 from touchline.cli.root import run
 from touchline.errors import LogUnavailable
+from touchline.server.publishers import Publishers
 from touchline.testing.clock import FakeClock
 from touchline.wire import cloudevents
 
@@ -19,13 +20,22 @@ from .websockets import Client
 MakeHub = Callable[..., Hub]
 
 
+def silent_hub(make_hub: MakeHub, clock: FakeClock, seconds: int) -> Hub:
+    """A hub whose publishers have that long until they are silent, and whose own seconds bring nothing about: they are
+    real ones and would come in between. ``second`` is what brings it about.
+    """
+    hub = make_hub(clock, publisher_stale_seconds=seconds)
+
+    async def nothing() -> None:
+        return
+
+    hub.on_loop(lambda: setattr(hub.running.hub.publishers, "tick", nothing))
+    return hub
+
+
 def second(hub: Hub) -> None:
     """What a hub does once a second."""
-
-    async def tick() -> None:
-        await hub.running.hub.publishers.tick()
-
-    hub.wait(tick())
+    hub.wait(Publishers.tick(hub.running.hub.publishers))
 
 
 def told(hub: Hub) -> list[tuple[str, str]]:
@@ -34,7 +44,7 @@ def told(hub: Hub) -> list[tuple[str, str]]:
 
 def test_stale_once_and_alive_once(make_hub: MakeHub, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     clock = FakeClock()
-    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub = silent_hub(make_hub, clock, 60)
     key = hub.admin("POST", "/hub/v1/keys", {"name": "venue-12", "role": "publisher"}).json["key"]
     granted = hub.partner("desk", grants={"feed": ["hub"]})["key"]
     with (
@@ -76,7 +86,7 @@ def test_stale_once_and_alive_once(make_hub: MakeHub, capsysbinary: pytest.Captu
 
 def test_what_cannot_be_told_now_is_told_later(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
-    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub = silent_hub(make_hub, clock, 60)
     hub.publish_all([cloud_event()])
     clock.advance(61)
 
@@ -93,7 +103,7 @@ def test_what_cannot_be_told_now_is_told_later(make_hub: MakeHub, monkeypatch: p
 
 def test_nobody_is_told_of_when_it_is_turned_off(make_hub: MakeHub) -> None:
     clock = FakeClock()
-    hub = make_hub(clock, publisher_stale_seconds=0)
+    hub = silent_hub(make_hub, clock, 0)
     hub.publish_all([cloud_event()])
     clock.advance(10**6)
     second(hub)
@@ -102,7 +112,7 @@ def test_nobody_is_told_of_when_it_is_turned_off(make_hub: MakeHub) -> None:
 
 def test_nobody_waits_for_what_an_admin_publishes_by_hand(make_hub: MakeHub) -> None:
     clock = FakeClock()
-    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub = silent_hub(make_hub, clock, 60)
     hub.publish_all([cloud_event()], key=hub.admin_key)
     clock.advance(61)
     second(hub)
@@ -111,7 +121,7 @@ def test_nobody_waits_for_what_an_admin_publishes_by_hand(make_hub: MakeHub) -> 
 
 def test_nothing_is_awaited_of_a_revoked_key(make_hub: MakeHub) -> None:
     clock = FakeClock()
-    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub = silent_hub(make_hub, clock, 60)
     told_of = hub.admin("POST", "/hub/v1/keys", {"name": "venue-12", "role": "publisher"}).json
     untold = hub.admin("POST", "/hub/v1/keys", {"name": "venue-13", "role": "publisher"}).json
     hub.publish_all([cloud_event()], key=told_of["key"])
@@ -132,7 +142,7 @@ def test_nothing_is_awaited_of_a_revoked_key(make_hub: MakeHub) -> None:
 def test_who_has_no_proper_name_is_called_by_its_id(make_hub: MakeHub, name: str) -> None:
     """What the hub says of it has to be an event that its own receivers take."""
     clock = FakeClock()
-    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub = silent_hub(make_hub, clock, 60)
     keys = [hub.admin("POST", "/hub/v1/keys", {"role": "publisher", "name": name}).json]
     if not name:
         keys.append(hub.admin("POST", "/hub/v1/keys", {"role": "publisher"}).json)
@@ -147,7 +157,7 @@ def test_who_has_no_proper_name_is_called_by_its_id(make_hub: MakeHub, name: str
 
 def test_who_publishes_only_what_is_refused_is_silent(make_hub: MakeHub) -> None:
     clock = FakeClock()
-    hub = make_hub(clock, publisher_stale_seconds=60)
+    hub = silent_hub(make_hub, clock, 60)
     event = cloud_event()
     hub.publish_all([event])
     clock.advance(61)
@@ -155,3 +165,38 @@ def test_who_publishes_only_what_is_refused_is_silent(make_hub: MakeHub) -> None
     assert answer.status == 409, answer
     second(hub)
     assert told(hub) == [("hub.publisher.stale", "publisher.key")]
+
+
+def test_who_cannot_publish_because_the_log_fails_is_not_silent(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    hub = silent_hub(make_hub, clock, 60)
+    hub.publish_all([cloud_event()])
+    clock.advance(61)
+
+    async def refuse(events: Any, **more: Any) -> None:
+        raise LogUnavailable("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hub.running.hub.event_log, "append", refuse)
+        assert hub.publish(json.dumps(cloud_event()).encode()).status == 503
+    second(hub)
+    assert told(hub) == []
+
+
+def test_those_who_fall_silent_together_are_told_together(make_hub: MakeHub) -> None:
+    """Also when one of them publishes while that is written."""
+    clock = FakeClock()
+    hub = silent_hub(make_hub, clock, 60)
+    keys = [hub.admin("POST", "/hub/v1/keys", {"name": name, "role": "publisher"}).json["key"] for name in "ab"]
+    for key in keys:
+        hub.publish_all([cloud_event()], key=key)
+    clock.advance(61)
+    hub.publish_all([cloud_event()], key=keys[0])
+    second(hub)
+    assert told(hub) == [("hub.publisher.stale", "b")]
+    clock.advance(61)
+    hub.publish_all([cloud_event()], key=keys[1])
+    second(hub)
+    assert told(hub)[1:] == [("hub.publisher.stale", "a"), ("hub.publisher.alive", "b")]

@@ -41,7 +41,7 @@ def publish(hub: Hub) -> str:
     ids=["late", "blank", "broken", "broken behind another", "large", "upgrade"],
 )
 def test_an_event_stream_has_nothing_but_events(tmp_path: Path, behind: bytes) -> None:
-    with Hub(tmp_path, header_seconds=0.2) as hub, EventStream(hub, "feed=shottracker", hub.admin_key) as stream:
+    with Hub(tmp_path, header_seconds=1.0) as hub, EventStream(hub, "feed=shottracker", hub.admin_key) as stream:
         sent = [publish(hub)]
         assert stream.event()[2]["id"] == sent[0]
         stream.plain.sendall(behind)

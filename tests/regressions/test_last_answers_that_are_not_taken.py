@@ -28,7 +28,7 @@ SMALL_BUFFER = 2048
     ids=["asked to be the last", "the last since no request follows", "the rest of a larger one"],
 )
 def test_who_takes_nothing_is_sent_away(tmp_path: Path, header: str, behind: bytes, drained: bool) -> None:
-    with Hub(tmp_path, stall_seconds=0.5) as hub, socket.socket() as plain:
+    with Hub(tmp_path, stall_seconds=2.0) as hub, socket.socket() as plain:
         hub.publish_all([cloud_event(data={"type": "x" * 45_000})])
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         plain.settimeout(PATIENCE_SECONDS)

@@ -4,7 +4,8 @@ What a consumer does for every message, in both arms: raw bytes in, a verified m
 feed's ``receive``, then the event's data decoded; the bare arm computes the signature (``hmac.digest``, which sets its
 key up each time, as code by hand does), compares it in constant time and decodes the same values once. It does not look
 at headers' number, ids, ages, shapes, UTF-8 inside skipped fields, or several signatures and keys (rotation): that is
-what the ratio buys. So it is less than a receiver should do, and not to be made less.
+what the ratio buys. The bare arm does less than a receiver should; nothing more is to be
+taken from it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from touchline.cli.serve import need_server
 
 def command(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Measure for a quarter of the time.", show_default=False)
+        bool, typer.Option("--quick", help="Measure for a third of the time.", show_default=False)
     ] = False,
     directory: Annotated[
         Path | None,

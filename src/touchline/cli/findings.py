@@ -179,9 +179,10 @@ def judge_lag(lags: Mapping[str, LagStatus]) -> Check:
 def judge_publishers(silent: Sequence[str]) -> Check:
     """Whether those who published go on publishing."""
     if not silent:
-        return Check("publishers", "ok", "no publisher has fallen silent since the hub started")
+        return Check("publishers", "ok", "every publisher that published since the hub started still does")
     advice = "look whether a game is on, and then at the publisher and the way to it"
-    return Check("publishers", "warn", f"these publish no more: {', '.join(silent[:10])}", advice)
+    more = f" and {len(silent) - 10} more" if len(silent) > 10 else ""
+    return Check("publishers", "warn", f"these publish no more: {', '.join(silent[:10])}{more}", advice)
 
 
 def judge_sessions(lag: SessionsStatus) -> Check:
@@ -190,7 +191,8 @@ def judge_sessions(lag: SessionsStatus) -> Check:
         return Check("sessions", "ok", f"{lag.behind} sessions read on from the log, none of them is stuck")
     stuck = [one for one in lag.furthest if one.blocked_seconds > STUCK_WARN_SECONDS]
     whose = sorted({f"{one.partner or 'an admin'} ({one.feed})" for one in stuck})
-    detail = f"a session takes nothing for {_age(lag.blocked_seconds_most)}, the furthest is {lag.records_most} behind"
+    detail = f"a session has taken nothing for {_age(lag.blocked_seconds_most)}"
+    detail += f"; the furthest is {lag.records_most} records behind"
     detail += f"; stuck: {', '.join(whose)}" if whose else ""
     advice = (
         "nobody else suffers, and it is ended after stall_seconds, with a code that says it may resume; "

@@ -26,7 +26,7 @@ from touchline.clock import Clock, SystemClock
 from touchline.delivery.courier import Courier, CourierLimits
 from touchline.delivery.courier.client import WebhookClient
 from touchline.delivery.fanout import Fanout, FanoutLimits
-from touchline.errors import ConfigError, LogError, TouchlineError
+from touchline.errors import ConfigError, LogError, LogFull, LogUnavailable, TouchlineError
 from touchline.feeds import registry
 from touchline.feeds.base import Operation
 from touchline.feeds.intake import Intake
@@ -36,7 +36,7 @@ from touchline.log.sqlite import SqliteLog
 from touchline.server import config, process
 from touchline.server.arrivals import Arrivals
 from touchline.server.config import Settings
-from touchline.server.connection import HttpConnection, protocol_class
+from touchline.server.connection import protocol_class
 from touchline.server.engines import make_engines
 from touchline.server.first_keys import make_first_keys
 from touchline.server.http.admin import Admin
@@ -60,6 +60,7 @@ from touchline.server.snapshots import Snapshots
 _log: Final = logging.getLogger("touchline")
 
 _RETENTION_SECONDS: Final = 30.0
+_LISTENERS: Final = 16
 
 
 class Running:
@@ -214,6 +215,8 @@ class Running:
                     await hub.engines.checkpoint()
                     removed = await log.trim(through)
                     _log.info("retention removed records", extra={"count": removed, "through": through})
+            except (LogFull, LogUnavailable) as error:  # the log has said why; the next round tries again
+                _log.warning("retention has to wait", extra={"reason": str(error)})
             except Exception:  # the top of a task: the next round tries again
                 _log.exception("retention failed")
 
@@ -270,11 +273,8 @@ class Running:
 class _Server(uvicorn.Server):
     """uvicorn's server without its signal handlers, which are ``_run``'s; says when it listens."""
 
-    def __init__(
-        self, settings: uvicorn.Config, protocol: type[HttpConnection], listening: Callable[[uvicorn.Server], None]
-    ) -> None:
+    def __init__(self, settings: uvicorn.Config, listening: Callable[[uvicorn.Server], None]) -> None:
         super().__init__(settings)
-        self._protocol = protocol
         self._listening = listening
 
     def capture_signals(self) -> Any:
@@ -285,22 +285,15 @@ class _Server(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)
         if self.started:
-            if sockets is not None and not self.config.is_ssl:  # TLS takes so long that one in a turn is enough
-                self._protocol.arrivals.listen(sockets, self._connection)
             self._listening(self)
 
-    def _connection(self) -> asyncio.Protocol:
-        """As uvicorn makes them."""
-        return self._protocol(self.config, self.server_state, self.lifespan.state)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, and end those that there are."""
-        await self._protocol.arrivals.stop()
-        await super().shutdown(sockets)
+def bind(settings: Settings) -> list[socket.socket]:
+    """A bound socket so many times over, not listening yet. Raises ConfigError when the address cannot be had.
 
-
-def _bind(settings: Settings) -> socket.socket:
-    """A bound socket, not listening yet. Raises ConfigError when the address cannot be had."""
+    libuv takes one connection from a listener in each turn of the loop. As turns grow longer with what newcomers ask
+    for, thousands that come at once would wait for seconds behind it; so it has several listeners, which are one.
+    """
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -310,11 +303,11 @@ def _bind(settings: Settings) -> socket.socket:
     except OSError as error:
         text = f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
         raise ConfigError(f"{text}; choose another --port or --host") from None
-    return listener
+    return [listener, *(listener.dup() for _ in range(_LISTENERS - 1))]
 
 
 async def _run(settings: Settings) -> None:
-    listener = _bind(settings)
+    listeners = bind(settings)
     running = Running(settings)
     await running.start()
     loop = asyncio.get_running_loop()
@@ -322,7 +315,7 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     server = http_server(running, lambda server: _announce(running, server))
-    serving = asyncio.create_task(server.serve([listener]))
+    serving = asyncio.create_task(server.serve(listeners))
     serving.add_done_callback(lambda _: stop.set())
     try:
         await stop.wait()
@@ -338,13 +331,12 @@ async def _run(settings: Settings) -> None:
 def http_server(running: Running, listening: Callable[[uvicorn.Server], None]) -> uvicorn.Server:
     """The server of a started hub; ``listening`` is called once it does."""
     settings = running.settings
-    protocol = protocol_class(running.sessions, Arrivals(running.clock))
     return _Server(
         uvicorn.Config(
             running.application(),
             host=settings.host,
             port=settings.port,
-            http=protocol,
+            http=protocol_class(running.sessions, Arrivals(running.clock)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -358,7 +350,6 @@ def http_server(running: Running, listening: Callable[[uvicorn.Server], None]) -
             ssl_certfile=settings.tls_cert or None,
             ssl_keyfile=settings.tls_key or None,
         ),
-        protocol,
         listening,
     )
 

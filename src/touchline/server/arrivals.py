@@ -4,9 +4,6 @@ What is dear about a newcomer is its first request: a head to parse, a key to ch
 some milliseconds of each turn for that; who comes later in it waits for the next turns, in order of arrival, and is not
 read from meanwhile. Connections that have had a request before never wait here: they may be a publisher's.
 
-libuv takes one connection from a listener in each turn. As turns grow longer with what newcomers ask for, those behind
-them would wait for seconds; so what else waits at the listeners is taken here, some of it in each turn.
-
 Knows nothing of HTTP, and does not decide who is let in.
 """
 
@@ -14,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import deque
-from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from touchline.clock import Clock, SystemClock
@@ -27,8 +22,6 @@ TURN_SECONDS: Final = 0.008
 """Of each turn; the request that is being read then is read to its end."""
 HELD_BYTES: Final = 16 * 1024 * 1024
 """Of first requests that wait: who comes when it is more enters at once, as if there were time."""
-TAKEN_AT_ONCE: Final = 64
-"""Connections taken from a listener in a turn."""
 
 
 class Newcomer(Protocol):
@@ -50,16 +43,9 @@ class Arrivals:
         self._held_bytes = 0
         self._spent_seconds = 0.0
         self._called = False
-        self._listeners: Sequence[socket.socket] = ()
-        self._make: Callable[[], asyncio.Protocol] | None = None
-        self._taking = False
-        self._room = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    # first requests
 
     def come(self, one: Newcomer, size_bytes: int) -> bool:
         """Let it enter now; or True: it waits, with what it has sent so far, and is not to be read from until then."""
@@ -95,43 +81,3 @@ class Arrivals:
             self._spent_seconds = self._clock.monotonic() - began
         if self._spent_seconds:
             self._call()
-
-    # connections
-
-    def listen(self, listeners: Sequence[socket.socket], make: Callable[[], asyncio.Protocol]) -> None:
-        """Take from these too, for protocols that ``make`` makes. They do not block; who listens there closes them."""
-        self._listeners, self._make = listeners, make
-
-    def made(self, room: int) -> None:
-        """A connection was made: there may be more behind it. No more than fit beside it are taken: at the limit the
-        loop's one in a turn is enough to send away, and the descriptors that are left are for our own work."""
-        self._room = room
-        if self._listeners and not self._taking:
-            self._taking = True
-            asyncio.get_running_loop().call_soon(self._take)
-
-    def _take(self) -> None:
-        self._taking = False
-        loop = asyncio.get_running_loop()
-        for listener in self._listeners:
-            for _ in range(min(TAKEN_AT_ONCE, self._room - len(self._tasks))):
-                try:
-                    plain, _ = listener.accept()
-                except OSError:
-                    # None waits; or it is closed, or there is no descriptor left, which is the loop's to say.
-                    break
-                task = loop.create_task(self._connect(loop, plain))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-
-    async def _connect(self, loop: asyncio.AbstractEventLoop, plain: socket.socket) -> None:
-        assert self._make is not None
-        try:
-            await loop.connect_accepted_socket(self._make, plain)
-        except OSError:  # it has gone already
-            plain.close()
-
-    async def stop(self) -> None:
-        """Take no more; those that were taken are handed over."""
-        self._listeners = ()
-        await asyncio.gather(*self._tasks, return_exceptions=True)

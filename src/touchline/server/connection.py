@@ -63,7 +63,6 @@ class HttpConnection(HttpToolsProtocol):
         self._is_deaf = False
         self._upgrades: bool | None = None
         self._longest_field = 0
-        self.arrivals.made(self.sessions.room(len(self.connections)))
         if not self.sessions.admit(len(self.connections)):
             self._refuse(503, "too many connections, come back later", retry=True)
             return

@@ -40,7 +40,7 @@ class SlowSession(msgspec.Struct, frozen=True):
 class SessionsLag(msgspec.Struct, frozen=True):
     """Sessions that pull from the log because they were too slow, or have just come. ``records_most`` is the most that
     one of them is behind (an upper bound, by offsets), ``blocked_seconds_most`` for how long the slowest takes nothing,
-    ``furthest`` the few that are furthest behind.
+    ``furthest`` a few of them: those that take nothing first, then by how far behind they are.
     """
 
     behind: int
@@ -91,10 +91,12 @@ class Observer:
         fanout, now = self._hub.fanout, self._hub.clock.monotonic()
         kept = self._hub.event_log.stats().records
         behind = [reader for reader in fanout.readers if reader.mode is Mode.BEHIND]
-        furthest = heapq.nsmallest(_MOST_NAMED, behind, key=lambda reader: reader.cursor)
-        named = tuple(_slow(reader, max(0, min(fanout.dispatched - reader.cursor, kept)), now) for reader in furthest)
+        # Of many that read on from the log a stuck one is the trouble, however far the others have to go.
+        worst = heapq.nsmallest(_MOST_NAMED, behind, key=lambda reader: (not reader.blocked, reader.cursor))
+        named = tuple(_slow(reader, max(0, min(fanout.dispatched - reader.cursor, kept)), now) for reader in worst)
+        records = max((fanout.dispatched - reader.cursor for reader in behind), default=0)
         blocked = max((now - reader.blocked_since for reader in behind if reader.blocked), default=0.0)
-        return SessionsLag(len(behind), named[0].records if named else 0, blocked, named)
+        return SessionsLag(len(behind), max(0, min(records, kept)), blocked, named)
 
     async def _oldest_record_seconds(self) -> float:
         log = self._hub.event_log

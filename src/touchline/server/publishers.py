@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -36,7 +37,7 @@ class _Change(msgspec.Struct):
 
 
 class Publishers:
-    """See the module docstring. ``stale_seconds`` 0: nobody is ever told to be silent."""
+    """See the module docstring. ``stale_seconds`` 0: nobody is ever reported."""
 
     def __init__(self, append: Append, keys: Callable[[], Iterable[Key]], clock: Clock, stale_seconds: float) -> None:
         self._append = append
@@ -52,8 +53,11 @@ class Publishers:
         return sorted(self._silent)
 
     def heard(self, key: Key) -> None:
-        """Events that were published with the key were taken."""
-        self._heard[_name(key)] = self._clock.monotonic()
+        """Events that were published with the key were taken, or would have been if the log could be written. What an
+        admin publishes by hand nobody waits for.
+        """
+        if key.role == "publisher":
+            self._heard[_name(key)] = self._clock.monotonic()
 
     async def tick(self) -> None:
         """Once a second: tell of changes. What cannot be appended now is told by a later one."""
@@ -65,25 +69,33 @@ class Publishers:
             for name in late - {_name(key) for key in self._keys() if key.revoked_at is None}:
                 del self._heard[name]
                 self._silent.discard(name)
-        for name, at in list(self._heard.items()):
-            is_silent = now - at >= self._stale_seconds
-            if is_silent != (name in self._silent):
-                self._silent ^= {name}
-                try:
-                    await self._tell(name, "stale" if is_silent else "alive", now - at)
-                except LogError:
-                    self._silent ^= {name}
-                    return
+        late &= self._heard.keys()
+        changed = late ^ self._silent
+        if not changed:
+            return
+        facts = {
+            name: _Change(name, self._published_at(name), rfc3339.encode(self._clock.wall_ns())) for name in changed
+        }
+        with suppress(LogError):
+            await self._append([self._event(facts[name], name in late) for name in sorted(changed)])
+            self._silent = late
+            for name in sorted(changed):
+                about = {"publisher": name, "last_published_at": facts[name].last_published_at}
+                if name in late:
+                    _log.warning("a publisher has fallen silent", extra=about)
+                else:
+                    _log.info("a publisher is back", extra=about)
 
-    async def _tell(self, name: str, change: str, silent_seconds: float) -> None:
+    def _published_at(self, name: str) -> str:
+        return rfc3339.encode(self._clock.wall_ns() - int((self._clock.monotonic() - self._heard[name]) * 1e9))
+
+    def _event(self, change: _Change, is_stale: bool) -> Event:
         now = self._clock.wall_ns()
-        last = rfc3339.encode(now - int(silent_seconds * 1e9))
-        at = rfc3339.encode(now)
-        data = msgspec.json.encode(_Change(name, last, at))
-        kind, number = f"hub.publisher.{change}", f"{name}/{change}/{now}"
-        await self._append([Event(_FEED, kind, name, _SOURCE, number, data, now, now, time=at)])
-        level = logging.INFO if change == "alive" else logging.WARNING
-        _log.log(level, "a publisher is %s", change, extra={"publisher": name, "last_published_at": last})
+        word = "stale" if is_stale else "alive"
+        number = f"{change.publisher}/{word}/{now}"
+        data = msgspec.json.encode(change)
+        kind = f"hub.publisher.{word}"
+        return Event(_FEED, kind, change.publisher, _SOURCE, number, data, now, now, time=change.at)
 
 
 def _name(key: Key) -> str:

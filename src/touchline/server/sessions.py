@@ -139,10 +139,6 @@ class Sessions:
         self._full = count > limit or (self._full and count > limit * _ROOM_AGAIN)
         return count <= limit
 
-    def room(self, http_connections: int) -> int:
-        """How many more connections fit; none when it is negative."""
-        return _room(self.settings) - http_connections - len(self._open)
-
     def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
         """The surface that answers a path, with the path's parameters."""
         for route in self.routes:

@@ -34,7 +34,8 @@ def test_sessions_that_are_stuck_are_named() -> None:
     check = findings.judge_sessions(lag)
     assert check.status == "warn"
     assert check.detail == (
-        "a session takes nothing for 31 seconds, the furthest is 900 behind; stuck: acme (hub), an admin (shottracker)"
+        "a session has taken nothing for 31 seconds; the furthest is 900 records behind; "
+        "stuck: acme (hub), an admin (shottracker)"
     )
     assert "stall_seconds" in check.advice
     assert check in findings.judge(Status(sessions_lag=lag), "http://hub.example", 0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable
 
 import pytest
 
 from touchline.server import arrivals as module
-from touchline.server.arrivals import TAKEN_AT_ONCE, TURN_SECONDS, Arrivals
+from touchline.server.arrivals import TURN_SECONDS, Arrivals
 from touchline.testing.clock import FakeClock
 
 
@@ -126,96 +125,3 @@ async def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -
     assert "".join(world.story) == "abcfgde"
     assert [world.arrivals.come(One(world, name), 250) for name in "hi"][-1] is True, "there is room again"
     await world.all_have_entered()
-
-
-class Made(asyncio.Protocol):
-    """Like a hub's connection: it says that it was made."""
-
-    def __init__(self, arrivals: Arrivals, made: list[asyncio.BaseTransport], limit: int = 1000) -> None:
-        self.arrivals = arrivals
-        self.made = made
-        self.limit = limit
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.made.append(transport)
-        self.arrivals.made(self.limit - len(self.made))
-
-
-@pytest.fixture
-def listener() -> socket.socket:
-    found = socket.socket()
-    found.bind(("127.0.0.1", 0))
-    found.listen(4096)
-    found.setblocking(False)
-    return found
-
-
-async def test_all_that_wait_at_a_listener_are_taken_and_not_all_in_one_turn(listener: socket.socket) -> None:
-    count = TAKEN_AT_ONCE * 2 + 10
-    arrivals = Arrivals()
-    made: list[asyncio.BaseTransport] = []
-    clients = [socket.create_connection(listener.getsockname()) for _ in range(count)]
-    try:
-        arrivals.listen([listener], lambda: Made(arrivals, made))
-        arrivals.made(1000)
-        most = before = 0
-        async with asyncio.timeout(10):
-            while len(made) < count:
-                await asyncio.sleep(0)
-                most, before = max(most, len(made) - before), len(made)
-        assert most <= TAKEN_AT_ONCE
-        await arrivals.stop()
-        arrivals.made(1000)
-        late = socket.create_connection(listener.getsockname())
-        clients.append(late)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert len(made) == count, "no more after the stop"
-    finally:
-        for one in (*clients, listener):
-            one.close()
-        for transport in made:
-            transport.close()
-        await asyncio.sleep(0)
-
-
-async def test_no_more_are_taken_than_fit(listener: socket.socket) -> None:
-    """Else a flood at the limit would take the descriptors that are left for the log."""
-    arrivals = Arrivals()
-    made: list[asyncio.BaseTransport] = []
-    clients = [socket.create_connection(listener.getsockname()) for _ in range(20)]
-    try:
-        arrivals.listen([listener], lambda: Made(arrivals, made, limit=5))
-        for room in (0, -3):
-            arrivals.made(room)
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert made == []
-        arrivals.made(5)
-        async with asyncio.timeout(10):
-            while len(made) < 5:
-                await asyncio.sleep(0)
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert len(made) == 5
-        listener.accept()[0].close()  # the others wait where they were
-    finally:
-        await arrivals.stop()
-        for one in (*clients, listener):
-            one.close()
-        for transport in made:
-            transport.close()
-        await asyncio.sleep(0)
-
-
-async def test_a_listener_that_was_closed_meanwhile(listener: socket.socket) -> None:
-    arrivals = Arrivals()
-    arrivals.listen([listener], lambda: Made(arrivals, []))
-    arrivals.made(1000)
-    listener.close()
-    problems: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert problems == []
-    await arrivals.stop()

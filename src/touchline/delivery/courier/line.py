@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from touchline.delivery.courier.handshakes import Telling
 
 NATIVE_FEED: Final = "hub"
+Span = tuple[int, int]
+"""After which offset, and through which."""
 """Its endpoints look at the events of all feeds."""
 
 _PROBED_LANES: Final = 16
@@ -56,7 +58,7 @@ class Line:
 
     __slots__ = (
         "admitted", "alone", "announced_failing", "attempts", "backlog", "burying", "codec", "dead", "delivered",
-        "endpoint", "expired", "expired_after", "expired_through", "failed", "feed", "flights", "gone", "health",
+        "endpoint", "expired", "expired_spans", "failed", "feed", "flights", "gone", "health",
         "hourly_at", "last_error", "member", "place", "policy", "rate", "removed", "saved_cursor", "scan_queued",
         "scanning", "share", "stalled", "telling", "undead", "unsaved", "variant", "view", "view_until", "wait_until",
     )  # fmt: skip
@@ -100,7 +102,8 @@ class Line:
         self.delivered = 0
         self.failed = 0
         self.expired = 0
-        self.expired_after = self.expired_through = 0
+        self.expired_spans: list[Span] = []
+        """after which offset, and through which, retention overtook it; apart from each other"""
         self.last_error = ""
 
     @property

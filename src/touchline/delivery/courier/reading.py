@@ -13,7 +13,7 @@ from typing import Any, Final
 from touchline.delivery.courier.backlog import Item, Lane
 from touchline.delivery.courier.letters import Letters
 from touchline.delivery.courier.limits import CourierLimits, CourierStats
-from touchline.delivery.courier.line import Line
+from touchline.delivery.courier.line import Line, Span
 from touchline.delivery.courier.recent import Chunk, Chunks, Recent, Spawn
 from touchline.errors import PositionGone
 from touchline.feeds.base import Admitted
@@ -117,12 +117,8 @@ class Reading:
 
     def _expired(self, line: Line, passed: int, floor: int) -> None:
         """So many offsets up to the floor were passed over. Those that another lane passed over before count once."""
-        after = floor - passed
-        if passed and after <= line.expired_through:
-            passed = max(0, floor - line.expired_through) + max(0, line.expired_after - after)
-            after = min(after, line.expired_after)
+        passed, line.expired_spans = with_span(line.expired_spans, floor - passed, floor)
         if passed:
-            line.expired_after, line.expired_through = after, floor
             line.expired += passed
             self._stats.expired += passed
             about = {"endpoint": line.endpoint.id, "floor": floor, "offsets": passed}
@@ -365,3 +361,12 @@ class Reading:
             line.backlog.refill(lane, owed, reached)
         line.backlog.again(lane, None)
         self._ready(line)
+
+
+def with_span(spans: Sequence[Span], after: int, through: int) -> tuple[int, list[Span]]:
+    """How many offsets behind ``after`` and through ``through`` lie in none of the spans, and the spans with these."""
+    new = through - after - sum(max(0, min(end, through) - max(begin, after)) for begin, end in spans)
+    apart = [span for span in spans if span[0] > through or span[1] < after]
+    touching = [span for span in spans if span not in apart]
+    whole = (min([after, *(begin for begin, _ in touching)]), max([through, *(end for _, end in touching)]))
+    return new, [*apart, whole] if through > after else list(spans)

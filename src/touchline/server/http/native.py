@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from touchline.delivery.fanout import Framing, Reader
@@ -29,6 +30,7 @@ SNAPSHOT: Final = "/hub/v1/snapshots/{feed}/{subject}"
 _DEFAULT_LIMIT: Final = 100
 _MAX_LIMIT: Final = 1000
 _MAX_SCANS: Final = 20
+_TRIES: Final = 3
 _MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 _HEARTBEAT_SECONDS: Final = 15.0
 _END_SECONDS: Final = 3.0
@@ -157,10 +159,9 @@ class NativeReading:
             return problem(400, "Bad Request", f"limit is a number from 1 to {_MAX_LIMIT}")
         log = self._hub.event_log
         try:
-            records, reached, more = await self._collect(chosen, max(after, log.floor if after < 0 else 0), int(text))
+            collect = self._collect_oldest if after < 0 else self._collect
+            records, reached, more = await collect(chosen, after, int(text))
         except PositionGone as error:
-            if after < 0:  # retention was quicker, and the oldest event is another one now
-                return await self.read(request)
             view = self._hub.position(None)
             return problem(410, "Gone", str(error), reason=error.reason, oldest=view.oldest, head=view.head)
         epoch = log.epoch
@@ -179,6 +180,14 @@ class NativeReading:
             b"true" if more else b"false",
         )
         return HttpResponse(200, body)
+
+    async def _collect_oldest(self, chosen: HubSelector, after: int, limit: int) -> tuple[list[Record], int, bool]:
+        """From the oldest record on. While it is read retention may remove it: a few times."""
+        log = self._hub.event_log
+        for _ in range(_TRIES):
+            with suppress(PositionGone):
+                return await self._collect(chosen, max(after, log.floor), limit)
+        return await self._collect(chosen, max(after, log.floor), limit)
 
     async def _collect(self, chosen: HubSelector, after: int, limit: int) -> tuple[list[Record], int, bool]:
         """Up to ``limit`` records that the reader may see, the offset that was looked at, and whether there is more."""

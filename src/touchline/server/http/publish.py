@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from touchline.errors import Conflict, EventProblem
+from touchline.errors import Conflict, EventProblem, LogError
 from touchline.feeds.base import Answered, Operation, Parameter
 from touchline.log.entries import Key
 from touchline.model import EVENT_LANE, Event, Position
@@ -120,8 +120,12 @@ class Publishing:
             self._refused.inc(len(items))
             status = 403 if forbidden else 400
             return refusal(status, problems)
-        answer = await self._append(events, indexes, problems, skip=on_error == "skip")
-        if answer.status == _STORED and key.role == "publisher":  # nobody waits for what an admin publishes by hand
+        try:
+            answer = await self._append(events, indexes, problems, skip=on_error == "skip")
+        except LogError:  # ours, not the publisher's: it has not fallen silent
+            self._hub.publishers.heard(key)
+            raise
+        if answer.status == _STORED:
             self._hub.publishers.heard(key)
         return answer
 
