@@ -14,13 +14,14 @@ _numbers = itertools.count()
 
 
 class FaultyDisk:
-    """``full``: writes to the WAL find no room. ``broken``: syncs of the WAL fail. ``synced`` is the length up to which
-    the WAL has last been synced.
+    """``full``: writes to the WAL find no room, nor do those beyond ``room`` bytes of it. ``broken``: syncs of the WAL
+    fail. ``synced`` is the length up to which the WAL has last been synced.
     """
 
     def __init__(self) -> None:
         self.name = f"faulty-{next(_numbers)}"
         self.full = False
+        self.room: int | None = None
         self.broken = False
         self.synced = 0
         self.syncs = 0
@@ -55,7 +56,8 @@ class _File(apsw.VFSFile):
         )
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
-        if self._is_wal and self._disk.full:
+        room = self._disk.room
+        if self._is_wal and (self._disk.full or (room is not None and offset + len(data) > room)):
             raise apsw.FullError(f"[{errno.ENOSPC}] no space left")
         super().xWrite(data, offset)
 

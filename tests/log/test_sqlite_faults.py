@@ -17,6 +17,7 @@ from faulty_disk import FaultyDisk
 
 from touchline.errors import LogFull, LogUnavailable, PositionGone
 from touchline.log.sqlite import SqliteLog
+from touchline.log.sqlite.trouble import QUIET_SECONDS
 from touchline.model import Record
 from touchline.testing.clock import FakeClock
 from touchline.testing.log import event, events, ids, read_all, state
@@ -71,6 +72,33 @@ async def test_a_full_disk_refuses_stores_nothing_and_recovers_by_itself(
     assert (appended.accepted, appended.duplicates) == (3, 0)
     assert [record.seq for record in await read_all(log)] == [1, 2, 3, 4, 5, 6]
     assert [record.seq for record in shown] == [4, 5, 6]
+
+
+@pytest.mark.parametrize("room_comes", [True, False])
+async def test_trouble_does_not_end_with_a_small_commit_that_still_fits(
+    tmp_path: Path, disk: FaultyDisk, caplog: pytest.LogCaptureFixture, room_comes: bool
+) -> None:
+    clock = FakeClock()
+    log = SqliteLog(tmp_path / "data", clock, vfs=disk.name)
+    await log.start()
+    large = [event(f"large-{number}", data=b'"' + b"x" * 2000 + b'"') for number in range(100)]
+    with caplog.at_level(logging.INFO, "touchline.log.sqlite"):
+        await log.append(events(0, 3))
+        disk.room = (tmp_path / "data" / "hub.db-wal").stat().st_size + 60_000
+        with pytest.raises(LogFull):
+            await log.append(large)
+        await log.append(events(3, 1))
+        await log.append(events(0, 3) * 100)  # all known: it needs no room, whatever its size
+        assert "FullError" in log.stats().trouble
+        if room_comes:
+            disk.room = None
+            await log.append(large)
+        else:  # nobody repeats what was refused
+            clock.advance(QUIET_SECONDS)
+            await log.append(events(4, 1))
+        assert log.stats().trouble == ""
+    assert [entry.message for entry in caplog.records] == ["the log cannot be written", "the log can be written again"]
+    await log.close()
 
 
 async def test_states_go_on_while_the_disk_is_full(log: SqliteLog, disk: FaultyDisk) -> None:

@@ -394,5 +394,5 @@ class SqliteLog:
             checkpoint_seconds=0.0 if self._checkpointer is None else self._checkpointer.seconds,
             free_bytes=free,
             commits_by_bucket=tuple(figures.by_bucket),
-            trouble=figures.trouble,
+            trouble="" if self._writer is None else self._writer.trouble.text,
         )

@@ -24,6 +24,7 @@ from touchline.log.base import COMMIT_BUCKETS
 from touchline.log.sqlite.appending import RESERVE, Append, Counters, Plan
 from touchline.log.sqlite.database import as_log_error, connect_writer, migrate, used_bytes
 from touchline.log.sqlite.queries import query
+from touchline.log.sqlite.trouble import Trouble
 from touchline.model import Record
 
 _logger = logging.getLogger(__name__)
@@ -88,7 +89,6 @@ class WriterFigures(msgspec.Struct):
     used_bytes: int = 0
     wal_bytes: int = 0
     by_bucket: list[int] = msgspec.field(default_factory=lambda: [0] * (len(COMMIT_BUCKETS) + 1))
-    trouble: str = ""
 
 
 class Writer:
@@ -115,6 +115,7 @@ class Writer:
         self._counted = 0
         self._thread = threading.Thread(target=self._run, name="touchline-log-writer", daemon=True)
         self.figures = WriterFigures()
+        self.trouble = Trouble(clock)
 
     def open(self) -> Counters:
         """Open, migrate and read the counters, on the caller's thread."""
@@ -201,9 +202,9 @@ class Writer:
             return self._fail(group, LogUnavailable(f"an event cannot be stored: {error}"))
         except (apsw.Error, OSError, LogError) as error:
             return self._broken(group, error)
-        if self.figures.trouble:
-            self.figures.trouble = ""
-            _logger.info("the log can be written again")
+        first = group[0]
+        if not (isinstance(first, Call) and first.outside):  # what is outside of a transaction may have written nothing
+            self.trouble.stored(outcome.size if outcome.records else 0)  # what was there already needs no room
         self._deliver(outcome)
         return None
 
@@ -293,9 +294,7 @@ class Writer:
             figures.used_bytes = used_bytes(connection)
 
     def _broken(self, group: list[Job], error: Exception) -> None:
-        trouble, self.figures.trouble = self.figures.trouble, f"{type(error).__name__}: {error}"
-        if not trouble:
-            _logger.error("the log cannot be written", extra={"error": self.figures.trouble})
+        self.trouble.refused(error, max((job.size for job in group if isinstance(job, Append)), default=0))
         if not isinstance(error, (apsw.FullError, apsw.BusyError)):
             # After an error of the disk nothing that this connection remembers is to be trusted.
             self._drop_connection()
