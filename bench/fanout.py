@@ -8,9 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import trustme
-
-from bench.hubs import EVENT_FRAME_BYTES, PADDING, Hub, closed, opened
+from bench.hubs import EVENT_FRAME_BYTES, PADDING, Hub, closed, opened, served_by_tls
 from bench.machine import hub, on_core
 from bench.programs import bare_send_seconds, compiled, receivers, says
 from touchline.benchmarks.events import event
@@ -92,15 +90,9 @@ def frames_per_write(before: Mapping[str, float], after: Mapping[str, float]) ->
 
 def _tls(directory: Path, sessions: int, count: int, rounds: int) -> Row:
     """The same load on a hub with TLS and on one without, in turn; the sessions are Python's, the hub's cost counts."""
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
-    authority.cert_pem.write_to_path(ca)
-    certificate.cert_chain_pems[0].write_to_path(cert)
-    certificate.private_key_pem.write_to_path(key)
+    ca, flags = served_by_tls(directory)
     costs: dict[bool, list[float]] = {True: [], False: []}
     late: dict[bool, list[float]] = {True: [], False: []}
-    flags = ("--tls-cert", str(cert), "--tls-key", str(key))
     with (
         hub(directory / "tls", *flags, ca_file=ca) as (secure, secure_url),
         hub(directory / "plain") as (plain, plain_url),

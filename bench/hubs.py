@@ -6,6 +6,7 @@ import socket
 import time
 from pathlib import Path
 
+import trustme
 import urllib3
 
 from touchline.benchmarks.events import FEED, event
@@ -63,6 +64,17 @@ class Hub:
         )
         answer = self._http.request("GET", self.url + path, headers={"date": date, "authorization": signed})
         return handshake(f"/live/v2/games?token={answer.json()['token']}{query}")
+
+
+def served_by_tls(directory: Path) -> tuple[Path, tuple[str, ...]]:
+    """A new authority's certificate, and the flags of a hub that serves localhost by one that it issued."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    certificate.cert_chain_pems[0].write_to_path(cert)
+    certificate.private_key_pem.write_to_path(key)
+    return ca, ("--tls-cert", str(cert), "--tls-key", str(key))
 
 
 def opened(port: int, hello: str, count: int) -> list[socket.socket]:

@@ -10,9 +10,7 @@ import ssl
 import time
 from pathlib import Path
 
-import trustme
-
-from bench.hubs import Hub, closed, opened
+from bench.hubs import Hub, closed, opened, served_by_tls
 from bench.machine import hub, on_core
 from bench.programs import compiled, receivers
 from touchline.benchmarks.machine import LOOPBACK, cpu_seconds, resident_bytes
@@ -83,15 +81,10 @@ def _idle(directory: Path, feed: str, count: int, seconds: float) -> list[Row]:
 
 def _by_tls(directory: Path, count: int) -> Row:
     """Native sessions, all of one client that speaks TLS 1.3 as Python does."""
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
-    authority.cert_pem.write_to_path(ca)
-    certificate.cert_chain_pems[0].write_to_path(cert)
-    certificate.private_key_pem.write_to_path(key)
+    ca, flags = served_by_tls(directory)
     context = ssl.create_default_context(cafile=str(ca))
     data = directory / "tls"
-    with hub(data, "--tls-cert", str(cert), "--tls-key", str(key), ca_file=ca) as (process, url):
+    with hub(data, *flags, ca_file=ca) as (process, url):
         served = Hub(url, data, ca)
         hello = _hello(served, "native").encode()
 

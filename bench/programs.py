@@ -78,8 +78,18 @@ def timed(process: Receivers) -> Timed:
     assert process.stdin
     assert process.stdout
     process.stdin.close()
-    events, *micros, ns = process.stdout.readline().split()
-    return Timed(int(events), *(float(one) / 1000 for one in micros), int(ns) / 1e9)
+    events, median, p99, p999, worst, last_median, last_p99, last_worst, ns = process.stdout.readline().split()
+    return Timed(
+        events=int(events),
+        median_ms=float(median) / 1000,
+        p99_ms=float(p99) / 1000,
+        p999_ms=float(p999) / 1000,
+        worst_ms=float(worst) / 1000,
+        last_median_ms=float(last_median) / 1000,
+        last_p99_ms=float(last_p99) / 1000,
+        last_worst_ms=float(last_worst) / 1000,
+        seconds=int(ns) / 1e9,
+    )
 
 
 def bare_send_seconds(

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from touchline.feeds.prophetx.exchange import Accepted, State, apply, decide
 from touchline.feeds.prophetx.exchange.makers import Crowd
@@ -179,14 +180,15 @@ class Market:
             config = self._ask("GET", "/partner/websocket/connection-config", None, token)
             self._logins.append((token, config["key"]))
 
-    def _ask(self, method: str, path: str, body: object, key: str = "") -> dict:  # type: ignore[type-arg]
+    def _ask(self, method: str, path: str, body: object, key: str = "") -> dict[str, Any]:
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
         self._http.request(method, path, None if body is None else json.dumps(body), headers)
         answer = self._http.getresponse()
         text = answer.read()
         if answer.status >= 300:
             raise SystemExit(f"{method} {path}: {answer.status} {text[:200]!r}")
-        return json.loads(text)
+        answered: dict[str, Any] = json.loads(text)
+        return answered
 
     def metrics(self) -> dict[str, float]:
         """The hub's own counters."""

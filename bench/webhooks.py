@@ -104,7 +104,13 @@ def _steady(operator: Operator, seconds: float) -> int:
 def run(directory: Path, small: bool) -> list[Row]:
     """Some rounds of each, arms interleaved."""
     rows: list[Row] = []
-    cases = ((1, 4000, ""), (100, 200, ""), (1000, 20, ""), (100, 120, "?delay=50"), (100, 24, "?delay=250"))
+    cases: tuple[tuple[int, int, str], ...] = (
+        (1, 4000, ""),
+        (100, 200, ""),
+        (1000, 20, ""),
+        (100, 120, "?delay=50"),
+        (100, 24, "?delay=250"),
+    )
     if small:
         cases = ((4, 10, ""),)
     with sink(1) as receiver, _operated(directory / "webhooks") as (pid, operator):

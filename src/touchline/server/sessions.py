@@ -30,7 +30,7 @@ _log: Final = logging.getLogger(__name__)
 _RECHECK_TICKS: Final = 2
 _SHARES: Final = 16
 """In which each second's look at the sessions is done: what is due to all of them does not wait for the whole."""
-_OWN_DESCRIPTORS: Final = 64
+_OWN_DESCRIPTORS: Final = 80
 """For the log, the listeners and what is opened in passing."""
 _TOLD: Final = frozenset({EndReason.REVOKED, EndReason.STALLED, EndReason.GAP, EndReason.FAULT})
 """Ends that are somebody's trouble; the others are the usual way of things, and thousands come at once."""

@@ -39,6 +39,7 @@ _SEED_AND_PUBLIC_BYTES: Final = 64
 _MAX_SIGNATURES: Final = 20
 """Looked at in one message; a public-key check costs 0.1 ms, and whoever sends chooses how many there are."""
 _MAX_ID: Final = 256
+_STAMPS_KEPT: Final = 64
 
 
 def new_secret(scheme: Scheme, entropy: Callable[[int], bytes]) -> str:
@@ -113,10 +114,10 @@ def verify(
         _check_once(headers)  # nearly no message has a header twice, and those that have may have others so
     if not _is_id(message_id):
         raise RemoteProtocolError(f"{ID} has 1 to 256 printable ASCII characters, no space and no full stop")
-    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
-        raise RemoteProtocolError(f"{TIMESTAMP} is not a number of seconds")
+    sent_seconds = _seconds(stamp)
     content = f"{message_id}.{stamp}.".encode() + body
-    presented = signatures.encode("utf-8", "surrogatepass").split(b" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]
+    text = signatures.encode("utf-8", "surrogatepass")
+    presented = text.split(b" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES] if b" " in text else (text,)
     good = False
     for secret in secrets:  # every one is tried, so that the time taken does not tell which one fits
         key = _verifying(secret)
@@ -128,7 +129,7 @@ def verify(
             good |= True in [_is_ed25519(key, content, text[4:]) for text in presented if text[:4] == b"v1a,"]
     if not good:
         raise RemoteProtocolError("no signature of the message is by a secret that is known here")
-    if tolerance_seconds is not None and abs(age := now_seconds - int(stamp)) > tolerance_seconds:
+    if tolerance_seconds is not None and abs(age := now_seconds - sent_seconds) > tolerance_seconds:
         side = "old" if age > 0 else "in the future"
         raise RemoteProtocolError(f"the message is {abs(age):.0f} s {side}; {tolerance_seconds:.0f} s are allowed")
     return message_id
@@ -165,6 +166,14 @@ def _check_once(headers: Pairs) -> None:
 def _is_id(text: str) -> bool:
     """A full stop in it would move the borders of what is signed (Signature scheme)."""
     return 0 < len(text) <= _MAX_ID and text.isascii() and text.isprintable() and "." not in text and " " not in text
+
+
+@lru_cache(_STAMPS_KEPT)
+def _seconds(stamp: str) -> int:
+    """A time stamp, which many messages share when it matters what they cost. Raises RemoteProtocolError."""
+    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
+        raise RemoteProtocolError(f"{TIMESTAMP} is not a number of seconds")
+    return int(stamp)
 
 
 def _base64(data: bytes) -> str:

@@ -137,7 +137,7 @@ class NeedCertificate(msgspec.Struct, frozen=True):
     url: str
 
 
-class Received(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """A message that was verified.
 
     ``events`` are what it holds, in CloudEvents words, ``data`` as the provider's own object. ``confirm_url`` is set

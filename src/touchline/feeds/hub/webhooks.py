@@ -39,6 +39,7 @@ _MAX_TEXT: Final = 256
 _CHOICES_KEPT: Final = 4096
 _POSITIONS_KEPT: Final = 4096
 _GRANTS_KEPT: Final = 4096
+_TYPES_KEPT: Final = 1024
 _OURS: Final = ("endpoint", "publisher")
 """first words of the hub's own types, which may be named without their prefix"""
 
@@ -236,10 +237,11 @@ def _choice(topics: tuple[str, ...], feeds: str, subjects: str) -> _Choice:
 
 def _events(content_type: str, body: bytes, now: Instant) -> tuple[Event, ...]:
     """The events of a message in structured or batched mode. Raises RemoteProtocolError."""
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        raise RemoteProtocolError("the body is not UTF-8") from None
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise RemoteProtocolError("the body is not UTF-8") from None
     kind = content_type
     if kind != cloudevents.JSON_TYPE:
         kind = content_type.partition(";")[0].strip().lower()
@@ -255,16 +257,22 @@ def _events(content_type: str, body: bytes, now: Instant) -> tuple[Event, ...]:
     return tuple([_event(each, now) for each in found])
 
 
+@lru_cache(_TYPES_KEPT)
+def _feed(type_: str) -> str:
+    """The feed that an event type names. Raises RemoteProtocolError."""
+    feed, _, rest = type_.partition(".")
+    if not feed or not rest:
+        raise RemoteProtocolError(f"{type_[:64]!r} is no event type of a hub: it is <feed>.<event>")
+    return feed
+
+
 def _event(envelope: Envelope | list[cloudevents.Problem], now: Instant) -> Event:
     if not isinstance(envelope, Envelope):
         field, detail = envelope[0]
         raise RemoteProtocolError(f"not a CloudEvent: {field} {detail}".replace("  ", " "))
-    feed, dot, rest = envelope.type.partition(".")
-    if not feed or not dot or not rest:
-        raise RemoteProtocolError(f"{envelope.type[:64]!r} is no event type of a hub: it is <feed>.<event>")
     at = envelope.occurred_at
     return Event(
-        feed,
+        _feed(envelope.type),
         envelope.type,
         envelope.subject,
         envelope.source,

@@ -6,8 +6,9 @@ Nothing of it is signed. ``rs-api-key`` goes along where an endpoint has one, an
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
+from hmac import compare_digest
 from typing import Any, Final
 
 import msgspec
@@ -55,6 +56,7 @@ SAMPLE_MATCH: Final = "touchline-test"
 
 _SOURCE: Final = "/roanuz/push"
 _ANSWER: Final = HttpResponse(200, b'{"status":true}')
+_KINDS_KEPT: Final = 256
 _LATEST_SECONDS: Final = 253_402_300_799
 _NUMBER: Final = (int, float)
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -189,7 +191,8 @@ class RoanuzWebhooks:
         _check_key(headers, trust.secrets)
         text = _content(headers, body)
         try:
-            text.decode()  # also what no field is read from: it is handed on
+            if not text.isascii():
+                text.decode()  # also what no field is read from: it is handed on
             notification = _RECEIVED.decode(text)
         except RecursionError:
             raise RemoteProtocolError("the JSON is nested too deeply") from None
@@ -213,13 +216,18 @@ def _legacy(text: bytes) -> bytes:
 def _check_key(headers: Pairs, secrets: tuple[str, ...]) -> None:
     if not secrets:
         return
-    given = [value for name, value in headers if name == KEY_HEADER]
-    if len(given) != 1:
-        raise RemoteProtocolError(f"the header {KEY_HEADER} is {'repeated' if given else 'missing'}")
-    presented = given[0].encode("utf-8", "surrogateescape")
+    given = None
+    for name, value in headers:
+        if name == KEY_HEADER:
+            if given is not None:
+                raise RemoteProtocolError(f"the header {KEY_HEADER} is repeated")
+            given = value
+    if given is None:
+        raise RemoteProtocolError(f"the header {KEY_HEADER} is missing")
+    presented = given.encode("utf-8", "surrogateescape")
     good = False
     for secret in secrets:  # every one is tried, so that the time taken does not tell which one fits
-        good |= hmac.compare_digest(presented, secret.encode("utf-8", "surrogateescape"))
+        good |= compare_digest(presented, secret.encode("utf-8", "surrogateescape"))
     if not good:
         raise RemoteProtocolError(f"the header {KEY_HEADER} holds another key")
 
@@ -241,15 +249,22 @@ def _is_compressed(data: bytes) -> bool:
     return data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and len(data) > 1 and int.from_bytes(data[:2]) % 31 == 0)
 
 
+@lru_cache(_KINDS_KEPT)
+def _event_type(kind: str) -> str:
+    """Raises RemoteProtocolError."""
+    word = kind.lower()
+    event_type = PREFIX + word
+    if not word.isascii() or not word.replace("_", "").isalnum() or len(word) > 64 or event_type == MATCH_TYPE:
+        raise RemoteProtocolError(f"{word[:64]!r} is no kind of push")
+    return event_type
+
+
 def _received(pushed: _ReceivedData, text: bytes, now: Instant) -> Received:
     match, ball, ts = pushed.matchkey, pushed.ball, pushed.ts
     if not match or match.isspace():
         raise RemoteProtocolError("the push names no match")
     kind = pushed.match_push_kind if isinstance(pushed.match_push_kind, str) else ""
-    word = kind.lower() or ("other" if ball is None else "ball")
-    event_type = PREFIX + word
-    if not word.isascii() or not word.replace("_", "").isalnum() or len(word) > 64 or event_type == MATCH_TYPE:
-        raise RemoteProtocolError(f"{word[:64]!r} is no kind of push")
+    event_type = _event_type(kind or ("other" if ball is None else "ball"))
     reason = pushed.push_reason if isinstance(pushed.push_reason, str) else ""
     data = b'{"notification":%b}' % text
     if ball is None:
