@@ -310,6 +310,7 @@ async def _run(settings: Settings) -> None:
     listeners = bind(settings)
     running = Running(settings)
     await running.start()
+    process.keep_what_is_there()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -37,3 +37,32 @@ def test_a_large_block_is_mapped_however_many_were_freed_before(tmp_path: Path) 
 
     assert mapped(prepared=True) >= 8 * MIB
     assert mapped(prepared=False) < 8 * MIB, "else it needs not be asked for any more"
+
+
+KEEPING = """
+import gc, weakref
+import touchline.server.app
+from touchline.server import process
+
+class Cycle:
+    pass
+
+process.keep_what_is_there()
+print(len(gc.get_objects()))
+later = Cycle()
+later.itself = later
+known = weakref.ref(later)
+del later
+gc.collect()
+print(known() is None)
+"""
+
+
+def test_what_lasts_is_not_looked_at_again_and_later_garbage_is(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(KEEPING)
+    looked_at, collected = subprocess.run(
+        [sys.executable, script], capture_output=True, check=True, timeout=60, text=True
+    ).stdout.split()
+    assert int(looked_at) < 1000, "of some 40,000"
+    assert collected == "True"
