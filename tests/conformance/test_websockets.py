@@ -261,7 +261,7 @@ def test_a_handshake_that_never_ends(connect: Connect, tmp_path: Path, how: str)
     """The connection is given up in time, on every endpoint; by a hub with so little patience that it is asked nothing
     else.
     """
-    with Hub(tmp_path, header_seconds=0.3) as hub, contextlib.ExitStack() as stack:
+    with Hub(tmp_path, header_seconds=1.0) as hub, contextlib.ExitStack() as stack:
         plains = []
         for feed in FEEDS:
             whole = connect(feed).handshake()

@@ -37,10 +37,10 @@ async def ask(client: WebhookClient, url: str, *, body: bytes = b"{}", seconds: 
 @pytest.mark.parametrize("behaviour", ["never", "drip", "drip-head"])
 async def test_no_whole_answer_in_time(client: WebhookClient, receiver: Receiver, behaviour: str) -> None:
     assert (await ask(client, receiver.url())).status == 200  # the connection is there: it takes no part of the time
-    reply = await ask(client, receiver.url(behaviour), seconds=0.2)
+    reply = await ask(client, receiver.url(behaviour), seconds=1.0)
     assert (reply.status, reply.trouble) == (None, Trouble.TIMEOUT)
-    assert reply.detail == "no whole answer within 0.2 s"
-    assert reply.seconds >= 0.19
+    assert reply.detail == "no whole answer within 1 s"
+    assert reply.seconds >= 0.99
 
 
 async def test_accepts_and_never_reads(client: WebhookClient) -> None:
@@ -150,7 +150,7 @@ async def test_a_request_swallowed_on_a_kept_connection_is_sent_again(
     before = len(receiver.seen)
     assert (await ask(client, receiver.url("swallow"), body=b"first")).status == 200
     assert (await ask(client, receiver.url("swallow"), body=b"second")).status == 200
-    came = [(seen.body, seen.connection) for seen in receiver.seen[before:]]
+    came = [(seen.body, seen.connection) for seen in receiver.seen[before:] if seen.target == "/swallow"]
     (_, one), (_, same), (_, other) = came
     assert [body for body, _ in came] == [b"first", b"second", b"second"]
     assert one == same != other

@@ -150,8 +150,8 @@ async def test_a_handshake_that_stalls(client: WebhookClient) -> None:
 async def test_a_kept_tls_connection_that_never_answers(client: WebhookClient, authority: Authority) -> None:
     with Receiver(tls=authority.context("127.0.0.1")) as receiver:
         assert (await ask(client, receiver.url())).status == 200
-        assert (await ask(client, receiver.url("never"), 0.3)).trouble is Trouble.TIMEOUT
-        assert (await ask(client, receiver.url("never"), 0.3)).trouble is Trouble.TIMEOUT
+        assert (await ask(client, receiver.url("never"), 1.0)).trouble is Trouble.TIMEOUT
+        assert (await ask(client, receiver.url("never"), 2.0)).trouble is Trouble.TIMEOUT  # handshake included
 
 
 async def test_a_receiver_that_speaks_no_tls(client: WebhookClient) -> None:
@@ -234,7 +234,7 @@ async def test_http_2_faults_leave_the_neighbours_on_the_connection(client: Webh
     assert (await ask(client, url + "/first")).status == 202
     cancelled = client.send(Post(url + "/never", (), b""), lambda reply: None)
     never, reset, endless, good = await asyncio.gather(
-        ask(client, url + "/never", 0.3), ask(client, url + "/reset"), ask(client, url + "/endless"), ask(client, url)
+        ask(client, url + "/never", 1.0), ask(client, url + "/reset"), ask(client, url + "/endless"), ask(client, url)
     )
     cancelled.cancel()
     assert (never.trouble, reset.trouble, endless.status, good.status) == (Trouble.TIMEOUT, Trouble.BROKEN, 200, 202)

@@ -119,7 +119,7 @@ async def main() -> dict[str, object]:
         second = await ask(client, receiver.url("ok", "moving.test"))
         found["moved"] = [told(first), told(second), receiver.connections - before]
 
-        first = await ask(client, receiver.url("close-idle", "falling.test"), 0.4)
+        first = await ask(client, receiver.url("close-idle", "falling.test"))
         SILENT.add("falling.test")
         found["fallen silent"] = [told(first), told(await ask(client, receiver.url("close-idle", "falling.test"), 0.4))]
 

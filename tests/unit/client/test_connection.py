@@ -6,6 +6,7 @@ import asyncio
 import http
 import itertools
 import random
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -216,10 +217,12 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_nobody_there() -> None:
-    async with Peer() as peer:
-        settings = peer.settings()
-    async with connect(SHOTTRACKER, settings, dice=NoWait()) as items:
-        notices = [await anext(items), await anext(items)]
+    with socket.socket() as bound:  # and nobody else can be: the port stays ours
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        settings = Settings(username="u", secret="s", event_id="g", url=url)
+        async with connect(SHOTTRACKER, settings, dice=NoWait()) as items:
+            notices = [await anext(items), await anext(items)]
     assert [one.kind for one in notices if isinstance(one, Notice)] == ["fetch_failed", "reconnecting"]
     assert "connection refused" in str(notices[0])
 

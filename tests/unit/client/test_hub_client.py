@@ -113,11 +113,12 @@ def test_what_may_not_be_repeated_is_not(server: Any, hub: HubClient) -> None:
 
 
 def test_an_absent_hub_is_named(clock: StepClock) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    hub = HubClient(f"http://127.0.0.1:{port}", clock=clock, sleep=clock.sleep, retry_seconds=2)
-    with hub, pytest.raises(UpstreamError, match=f"127.0.0.1:{port}/hub/v1/status: connection refused"):
-        hub.status()
+    with socket.socket() as bound:  # nobody listens, and nobody else can: the port stays ours
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        hub = HubClient(f"http://127.0.0.1:{port}", clock=clock, sleep=clock.sleep, retry_seconds=2)
+        with hub, pytest.raises(UpstreamError, match=f"127.0.0.1:{port}/hub/v1/status: connection refused"):
+            hub.status()
     assert clock.slept
 
 
