@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -46,8 +47,8 @@ class Load(threading.Thread):
             self._number += BATCH
             try:
                 self.hub.publish(*[marker(*one) for one in batch])
-            except OSError:
-                return  # the hub is dead
+            except (OSError, http.client.HTTPException):
+                return  # the hub is dead, perhaps in the middle of an answer
             self.taken += batch
 
     def reached(self, count: int) -> None:

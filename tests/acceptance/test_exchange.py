@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Trader:
         while not self._stop.is_set():
             try:
                 work()
-            except (OSError, EOFError, ConnectionClosed, InvalidHandshake, msgspec.DecodeError):
+            except (OSError, EOFError, HTTPException, ConnectionClosed, InvalidHandshake, msgspec.DecodeError):
                 self._stop.wait(0.02)  # the hub is away
             except AssertionError as problem:
                 self.problems.append(repr(problem))

@@ -80,5 +80,5 @@ def test_what_the_program_behind_refuses_comes_again(make_hub: Callable[..., Hub
             assert [line["game"]["comments"] for line in listener.lines] == ["c-0", "c-1"]
             came = [one.json["game"]["comments"] for one in behind.reached("in", 4)]
             assert came == ["c-0", "c-0", "c-0", "c-1"]
-            assert "answered 500" in listener.said
-            assert "answered 503" in listener.said
+            listener.says("answered 500")
+            listener.says("answered 503")

@@ -190,7 +190,7 @@ def test_what_is_gone_receives_no_more(hub: Hub, client: HubClient, receiver: Re
 def test_changes_while_requests_are_under_way(hub: Hub, client: HubClient, receiver: Receiver) -> None:
     """FAULTS 13: paused, changed, rotated twice and removed, with a backlog and a request that nobody answers."""
     receiver.turn("slow", "never")
-    options = {"timeout_seconds": "0.5"}
+    options = {"timeout_seconds": "3"}  # who answers on a busy machine is in time all the same
     made = client.endpoints.add("acme", receiver.url("slow"), "hub", topics=["roanuz.*"], options=options)
     name = made["endpoint"]
     publish(hub, "a", "b", "c")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from acceptance.hubs import free_port
 from touchline.client import connect
 from touchline.errors import UpstreamError
 from touchline.feeds.base import Message, Notice
@@ -125,7 +126,7 @@ def rest(hub: Hub, credentials: dict[str, str], path: str) -> Any:
 
 
 async def test_books_equal_rest_after_the_hub_was_stopped_and_started_again(make_hub: MakeHub) -> None:
-    hub = make_hub()
+    hub = make_hub(port=free_port())  # nobody is given it while the hub is away
     credentials = hub.partner("alice", "prophetx")
     owner = credentials["partner_id"]
 

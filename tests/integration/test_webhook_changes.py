@@ -65,7 +65,7 @@ def test_the_address_changes_with_a_backlog_and_a_request_under_way(
     hub: Hub, client: HubClient, receiver: Receiver
 ) -> None:
     receiver.turn("old", "never")
-    name = add(client, receiver, "old", timeout_seconds="0.5")["endpoint"]
+    name = add(client, receiver, "old", timeout_seconds="3")["endpoint"]  # "new" is in time on a busy machine too
     publish(hub, NOTE, "m-1", "a", "b", "c")
     publish(hub, NOTE, "m-2", "d", "e")
     receiver.wait_for(1, "old")
@@ -144,14 +144,14 @@ def _verifies(one: Seen, secret: str) -> bool:
 
 
 def test_a_pause_with_a_request_under_way(hub: Hub, client: HubClient, receiver: Receiver) -> None:
-    receiver.turn("x", "delay/300")
+    receiver.turn("x", "delay/1000")
     name = add(client, receiver, "x")["endpoint"]
     publish(hub, NOTE, "m-1", *"abcdef")
-    receiver.wait_for(2, "x")
+    receiver.wait_for(1, "x")
     client.endpoints.pause(name)
     under_way = len(at(receiver, "x"))
     receiver.turn("x", "ok")
-    wait_for(lambda: client.endpoints.show(name)["delivered"] >= 2, "what is under way is answered")
+    wait_for(lambda: client.endpoints.show(name)["delivered"] >= under_way, "what is under way is answered")
     assert len(at(receiver, "x")) <= under_way + 1
     owed = client.endpoints.show(name)["backlog"]
     assert owed >= 3
@@ -242,13 +242,13 @@ def test_what_retry_after_may_say(hub: Hub, client: HubClient, receiver: Receive
 
 def test_a_short_pause_is_kept_and_over(hub: Hub, client: HubClient, receiver: Receiver) -> None:
     receiver.turn("x", "status/429")
-    name = client.endpoints.add("acme", receiver.url("x?retry-after=1"), "hub", topics=["roanuz.*"])["endpoint"]
+    name = client.endpoints.add("acme", receiver.url("x?retry-after=2"), "hub", topics=["roanuz.*"])["endpoint"]
     begun = time.monotonic()
     publish(hub, NOTE, "m-1", "a", "b")
     receiver.wait_for(1, "x")
     receiver.turn("x", "ok")
     wait_for(lambda: len(at(receiver, "x")) == 3, "both")
-    assert time.monotonic() - begun >= 1.0
+    assert time.monotonic() - begun >= 2.0
     assert ids(at(receiver, "x")) == ["a", "a", "b"]
     idle(client, name)
     assert client.endpoints.show(name)["failed"] == 0
