@@ -90,3 +90,49 @@ def test_figures_are_medians_with_their_intervals() -> None:
     assert Row("work", "figure", met=False).cells()[-1] == "MISSED"
     assert Row("work", "figure", met=True).cells()[-1] == "met"
     assert Row("work", "figure").cells()[-1] == "-"
+
+
+HUNG_UP_ON = """
+import asyncio, gc, os, socket, struct, threading
+import uvloop
+from bench.clients import Line
+
+listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+
+def hang_up():
+    while True:
+        one, _ = listener.accept()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, at once
+        one.close()
+
+async def main():
+    taken_away = 0
+    for _ in range(400):
+        kept = None
+        try:
+            await Line.open(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"GET / HTTP/1.1\\r\\n\\r\\n", print)
+        except OSError as error:
+            kept = error  # and with it whatever was opened
+        await asyncio.sleep(0.001)  # until the loop has closed the descriptor
+        others = [os.open(os.devnull, os.O_RDONLY) for _ in range(4)]
+        del kept
+        gc.collect()
+        for other in others:
+            try:
+                os.close(other)
+            except OSError:
+                taken_away += 1
+    print(taken_away)
+
+threading.Thread(target=hang_up, daemon=True).start()
+uvloop.run(main())
+"""
+
+
+@pytest.mark.skipif(not (ROOT / "bench").is_dir(), reason="the benches are not here")
+def test_a_client_that_is_hung_up_on_closes_its_descriptor_once() -> None:
+    """Closed a second time it is another connection's, and libuv ends a process in which that happens."""
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG_UP_ON], cwd=ROOT, capture_output=True, timeout=100, check=False, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
