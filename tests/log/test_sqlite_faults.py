@@ -88,17 +88,34 @@ async def test_trouble_does_not_end_with_a_small_commit_that_still_fits(
         with pytest.raises(LogFull):
             await log.append(large)
         await log.append(events(3, 1))
-        await log.append(events(0, 3) * 100)  # all known: it needs no room, whatever its size
+        assert "FullError" in log.stats().trouble
+        await log.append(events(0, 3) * 400)  # all known: it needs no room, whatever its size
+        assert "FullError" in log.stats().trouble
+        await asyncio.gather(log.append(events(0, 3) * 400), log.append(events(4, 1)))  # nor with something new
         assert "FullError" in log.stats().trouble
         if room_comes:
             disk.room = None
             await log.append(large)
         else:  # nobody repeats what was refused
             clock.advance(QUIET_SECONDS)
-            await log.append(events(4, 1))
+            await log.append(events(0, 3))  # writes nothing
+            assert "FullError" in log.stats().trouble
+            await log.append(events(5, 1))
         assert log.stats().trouble == ""
     assert [entry.message for entry in caplog.records] == ["the log cannot be written", "the log can be written again"]
     await log.close()
+
+
+async def test_trouble_of_states_ends_with_states(log: SqliteLog, disk: FaultyDisk) -> None:
+    await log.append(events(0, 1))
+    disk.full = True
+    await log.append([state("s-0")])  # goes on in memory
+    while "FullError" not in log.stats().trouble:
+        await asyncio.sleep(0.01)
+    disk.full = False
+    await log.append([state("s-1")])
+    while log.stats().trouble:
+        await asyncio.sleep(0.01)
 
 
 async def test_states_go_on_while_the_disk_is_full(log: SqliteLog, disk: FaultyDisk) -> None:

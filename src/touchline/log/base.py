@@ -98,7 +98,7 @@ class LogStats(msgspec.Struct, frozen=True):
     commits_by_bucket: tuple[int, ...] = (0,) * (len(COMMIT_BUCKETS) + 1)
     """how many took at most each of COMMIT_BUCKETS and more than the one before; the last: longer than all"""
     trouble: str = ""
-    """why the log refused what it was to store; '' once it takes as much again"""
+    """why the log refuses what it is to store; '' while it takes it"""
 
 
 Follower = Callable[[Sequence[Record]], None]

@@ -310,11 +310,11 @@ async def _run(settings: Settings) -> None:
     listeners = bind(settings)
     running = Running(settings)
     await running.start()
-    process.keep_what_is_there()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    process.keep_what_is_there()
     server = http_server(running, lambda server: _announce(running, server))
     serving = asyncio.create_task(server.serve(listeners))
     serving.add_done_callback(lambda _: stop.set())

@@ -20,7 +20,7 @@ import msgspec
 
 from touchline.clock import Clock
 from touchline.errors import LogError, LogUnavailable, TouchlineError
-from touchline.log.base import COMMIT_BUCKETS
+from touchline.log.base import COMMIT_BUCKETS, Appended
 from touchline.log.sqlite.appending import RESERVE, Append, Counters, Plan
 from touchline.log.sqlite.database import as_log_error, connect_writer, migrate, used_bytes
 from touchline.log.sqlite.queries import query
@@ -112,6 +112,7 @@ class Writer:
         self._connection: apsw.Connection | None = None
         self._counters = Counters()
         self._synced = True
+        self._wrote = False
         self._counted = 0
         self._thread = threading.Thread(target=self._run, name="touchline-log-writer", daemon=True)
         self.figures = WriterFigures()
@@ -202,9 +203,8 @@ class Writer:
             return self._fail(group, LogUnavailable(f"an event cannot be stored: {error}"))
         except (apsw.Error, OSError, LogError) as error:
             return self._broken(group, error)
-        first = group[0]
-        if not (isinstance(first, Call) and first.outside):  # what is outside of a transaction may have written nothing
-            self.trouble.stored(outcome.size if outcome.records else 0)  # what was there already needs no room
+        if self.trouble.text and self._wrote:
+            self.trouble.stored(_newly_stored(outcome))
         self._deliver(outcome)
         return None
 
@@ -214,6 +214,7 @@ class Writer:
 
     def _commit(self, group: list[Job], *, checked: bool) -> Outcome:
         connection = self._connection_now()
+        self._wrote = False
         first = group[0]
         if isinstance(first, Call) and first.outside:
             return self._outcome(group, [(first, self._call(connection, first))], [])
@@ -294,7 +295,7 @@ class Writer:
             figures.used_bytes = used_bytes(connection)
 
     def _broken(self, group: list[Job], error: Exception) -> None:
-        self.trouble.refused(error, max((job.size for job in group if isinstance(job, Append)), default=0))
+        self.trouble.refused(error, sum(job.size for job in group if isinstance(job, Append)))
         if not isinstance(error, (apsw.FullError, apsw.BusyError)):
             # After an error of the disk nothing that this connection remembers is to be trusted.
             self._drop_connection()
@@ -357,6 +358,7 @@ class Writer:
             self._synced = synced
 
     def _wal_grew(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._wrote = True
         self.figures.wal_bytes = pages * _PAGE_AND_HEADER
         self._on_wal(pages * _PAGE_AND_HEADER)
         return apsw.SQLITE_OK
@@ -379,3 +381,12 @@ class Writer:
 def _is_in_conflict(group: Sequence[Job]) -> bool:
     """Whether a batch is refused for its state-lane events already; then every index that conflicts is looked for."""
     return any(isinstance(job, Append) and job.conflicts and not job.skip_conflicts for job in group)
+
+
+def _newly_stored(outcome: Outcome) -> int:
+    """Bytes that needed room: what was known already is taken at its share of its batch."""
+    return sum(
+        job.size * result.accepted // len(job.events)
+        for job, result in outcome.results
+        if isinstance(job, Append) and isinstance(result, Appended)
+    )

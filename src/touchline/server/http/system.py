@@ -84,7 +84,7 @@ class System:
             "log_commits": ("Commits since the start", log.commits),
             "log_commit_seconds": ("Seconds spent in commits since the start", log.commit_seconds),
             "log_last_commit_seconds": ("Seconds of the newest commit", log.last_commit_seconds),
-            "log_failing": ("1 while the log cannot take what it refused", bool(log.trouble)),
+            "log_failing": ("1 from a refusal until the log took as much, or none came for 30 s", bool(log.trouble)),
             "log_free_bytes": ("Free bytes on the log's disk", log.free_bytes if log.free_bytes is not None else -1),
             "log_head_offset": ("Offset of the newest record", self._hub.event_log.head),
             "log_floor_offset": ("Offset through which retention removed records", self._hub.event_log.floor),
